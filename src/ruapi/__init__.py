@@ -1,0 +1,1 @@
+"""ruapi: a self-hosted, prepaid LLM API gateway."""

@@ -1,0 +1,1 @@
+"""What proves who someone is and what keeps secrets: API keys, passwords, files, sealing."""

@@ -1,0 +1,46 @@
+"""From the channels of a model to the order in which they are tried."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel that serves the model, under the name that it has there."""
+
+    channel_id: str
+    channel_name: str
+    kind: str
+    model_upstream: str
+    priority: int = 0
+    weight: int = 1
+
+
+DIALECTS_OF_KIND: dict[str, tuple[str, ...]] = {
+    "openai": ("openai_chat", "openai_responses"),
+    "openai-compatible": ("openai_chat",),
+    "openai-responses": ("openai_responses",),
+    "anthropic": ("anthropic_messages",),
+    "gemini": ("gemini",),
+}
+"""The dialects that a channel of each kind speaks."""
+
+
+def in_order(candidates: list[Candidate], dice: float) -> list[Candidate]:
+    """Highest priority first; among equals a weighted draw, for which ``dice`` is a number in [0, 1).
+
+    The rest of an equal group follows the drawn one in turn, so that every channel is tried at most once.
+    """
+    if len(candidates) < 2:
+        return candidates
+    ordered: list[Candidate] = []
+    for priority in sorted({candidate.priority for candidate in candidates}, reverse=True):
+        group = [candidate for candidate in candidates if candidate.priority == priority]
+        point = dice * sum(candidate.weight for candidate in group)
+        start = 0
+        for start, candidate in enumerate(group):  # noqa: B007 - the last index stays when rounding runs over
+            point -= candidate.weight
+            if point < 0:
+                break
+        ordered += group[start:] + group[:start]
+    return ordered

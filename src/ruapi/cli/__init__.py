@@ -1,0 +1,1 @@
+"""The command line: one file per noun, each imported when its command is called."""

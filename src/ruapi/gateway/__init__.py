@@ -1,0 +1,1 @@
+"""The data plane: one call goes through the stages of ``pipeline`` in one direction."""

@@ -1,0 +1,175 @@
+"""From a request to its endpoint: the table of paths, and what every one of them shares.
+
+The base URL works with and without ``/v1``, because clients differ in which they append. A doubled
+``/v1/v1`` is the commonest mistake of all and is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from ruapi.clock import Clock
+from ruapi.dialects.registry import ANTHROPIC_MESSAGES, OPENAI_CHAT, ClientDialect
+from ruapi.errors import MethodNotAllowed, PathNotFound, Problem, Unavailable
+from ruapi.gateway.admit import Admission
+from ruapi.gateway.authenticate import Caller, Keyring
+from ruapi.gateway.listings import Listings
+from ruapi.gateway.pipeline import Pipeline
+from ruapi.gateway.problems import JSON_TYPE, identity_headers, refuse
+from ruapi.gateway.server import ClientGone, Exchange
+from ruapi.identifiers import new_identifier
+
+CALLS: dict[str, ClientDialect] = {
+    "/v1/chat/completions": OPENAI_CHAT,
+    "/v1/messages": ANTHROPIC_MESSAGES,
+}
+_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
+
+Reader = Callable[[Caller, bytes], Awaitable[dict[str, Any] | Problem]]
+
+
+class App:
+    """The endpoints of the data plane."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        keyring: Keyring,
+        admission: Admission,
+        listings: Listings,
+        clock: Clock,
+        is_ready: Callable[[], bool],
+        metrics: Callable[[], bytes],
+    ) -> None:
+        self._pipeline = pipeline
+        self._keyring = keyring
+        self._admission = admission
+        self._listings = listings
+        self._clock = clock
+        self._is_ready = is_ready
+        self._metrics = metrics
+        self._readers: dict[str, Reader] = {
+            "/v1/models": self._models,
+            "/v1/key": self._key,
+            "/v1/credits": self._credits,
+        }
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        path = exchange.path
+        dialect = CALLS.get(path)
+        if dialect is None:
+            path = _with_version(path)
+            dialect = CALLS.get(path)
+        if dialect is not None:
+            if exchange.method == "POST":
+                await self._pipeline.call(exchange, dialect)
+            else:
+                self._refuse(exchange, dialect, _method_not_allowed("POST"))
+            return
+        await self._handle_other(exchange, path)
+
+    async def _handle_other(self, exchange: Exchange, path: str) -> None:
+        dialect = _dialect_of_reader(exchange)
+        if path in self._readers or path.startswith("/v1/models/"):
+            if exchange.method not in {"GET", "HEAD"}:
+                self._refuse(exchange, dialect, _method_not_allowed("GET"))
+                return
+            await self._read(exchange, dialect, path)
+        elif exchange.method in {"GET", "HEAD"} and path in {
+            "/",
+            "/livez",
+            "/healthz",
+            "/readyz",
+            "/metrics",
+        }:
+            self._answer_plainly(exchange, path)
+        elif path.startswith("/v1/v1/") or path == "/v1/v1":
+            fixed = path.replace("/v1/v1", "/v1", 1)
+            self._refuse(
+                exchange,
+                dialect,
+                PathNotFound(
+                    f"'/v1' stands twice in the path. Set the client's base URL without '/v1', or call {_shown(fixed)}."
+                ),
+            )
+        else:
+            self._refuse(
+                exchange,
+                dialect,
+                PathNotFound(f"There is nothing at {_shown(path)}. Calls go to /v1/chat/completions or /v1/messages."),
+            )
+
+    def _answer_plainly(self, exchange: Exchange, path: str) -> None:
+        if path == "/metrics":
+            exchange.respond(200, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")], self._metrics())
+        elif path == "/readyz" and not self._is_ready():
+            exchange.respond(503, [_PLAIN, (b"retry-after", b"1")], b"starting\n")
+        else:
+            exchange.respond(200, [_PLAIN], b"ruapi\n" if path == "/" else b"ok\n")
+
+    async def _read(self, exchange: Exchange, dialect: ClientDialect, path: str) -> None:
+        """A listing for whoever holds a key; the key's own restrictions apply here too."""
+        caller = await self._keyring.authenticate(exchange, self._clock())
+        if isinstance(caller, Problem):
+            self._refuse(exchange, dialect, caller)
+            return
+        address = self._admission.check_origin(exchange, caller)
+        if isinstance(address, Problem):
+            self._refuse(exchange, dialect, address)
+            return
+        reader = self._readers.get(path)
+        try:
+            if reader is not None:
+                answer = await reader(caller, exchange.query)
+            else:
+                answer = self._listings.model(caller, unquote(path.removeprefix("/v1/models/")))
+        except (Unavailable, ClientGone):
+            exchange.respond(503, [_PLAIN, (b"retry-after", b"1")], b"the database cannot be used at present\n")
+            return
+        if isinstance(answer, Problem):
+            self._refuse(exchange, dialect, answer)
+            return
+        headers = [JSON_TYPE, (b"cache-control", b"no-store"), *identity_headers(self._identifier())]
+        exchange.respond(200, headers, msgspec.json.encode(answer))
+
+    async def _models(self, caller: Caller, query: bytes) -> dict[str, Any] | Problem:
+        return self._listings.models(caller, query)
+
+    async def _key(self, caller: Caller, query: bytes) -> dict[str, Any] | Problem:  # noqa: ARG002
+        return await self._listings.key(caller)
+
+    async def _credits(self, caller: Caller, query: bytes) -> dict[str, Any] | Problem:  # noqa: ARG002
+        return await self._listings.credits(caller)
+
+    def _identifier(self) -> str:
+        return new_identifier("req", self._clock())
+
+    def _refuse(self, exchange: Exchange, dialect: ClientDialect, problem: Problem) -> None:
+        refuse(exchange, dialect, problem, self._identifier())
+
+
+def _with_version(path: str) -> str:
+    """The path with ``/v1`` in front, when it names an endpoint without it."""
+    if path.startswith("/v1/") or path in {"/", "/livez", "/healthz", "/readyz", "/metrics"}:
+        return path.rstrip("/") if len(path) > 1 else path
+    return "/v1" + path.rstrip("/")
+
+
+def _dialect_of_reader(exchange: Exchange) -> ClientDialect:
+    """Anthropic's clients name themselves by a header; all others read OpenAI's errors."""
+    anthropic = exchange.header(b"anthropic-version") is not None or exchange.header(b"x-api-key") is not None
+    return ANTHROPIC_MESSAGES if anthropic else OPENAI_CHAT
+
+
+def _method_not_allowed(allowed: str) -> Problem:
+    return MethodNotAllowed(f"Use {allowed} here.", headers=(("allow", allowed),))
+
+
+def _shown(path: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in path[:100])

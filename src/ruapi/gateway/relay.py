@@ -1,0 +1,565 @@
+"""Stage: one attempt after the other until a provider answers, then its bytes to the caller.
+
+The pump belongs to the call and not to the caller's connection: when the caller leaves, the upstream call
+is aborted and what was delivered is settled. Retries happen only before the first byte to the caller.
+
+Order at the end of an answer, whole or streamed: read the usage, make the charge durable, and only then
+let the last bytes go. An answered request is a charged request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from ruapi.canon.usage import Usage
+from ruapi.clock import Clock
+from ruapi.dialects.passage import FrameTooLarge, StreamPassage
+from ruapi.errors import (
+    Problem,
+    UpstreamBroken,
+    UpstreamCredentialsRejected,
+    UpstreamFailed,
+    UpstreamOverloaded,
+    UpstreamTimedOut,
+    UpstreamUnreachable,
+)
+from ruapi.gateway.admit import HOLD_LIFE_MS, Admitted
+from ruapi.gateway.directory import Directory
+from ruapi.gateway.problems import JSON_TYPE, identity_headers, redact, refuse
+from ruapi.gateway.server import Exchange
+from ruapi.gateway.settle import Outcome, Settlements, count_texts, counted_usage
+from ruapi.gateway.translate import Outbound, outbound
+from ruapi.money import format_usd
+from ruapi.pricing.cost import cost_of
+from ruapi.pricing.estimate import count_output_bytes
+from ruapi.pricing.quote import quote
+from ruapi.routing.candidates import Candidate, in_order
+from ruapi.routing.retry import may_retry
+from ruapi.storage.interface import MoneyStore
+from ruapi.upstream import Answer, Saturated, TimedOut, Timeouts, Upstream, UpstreamError
+
+log = structlog.get_logger("ruapi.relay")
+
+_SSE_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_ERROR_BYTES_MAX = 256 * 1024
+_JOURNAL_EVERY_S = 1.0
+_BACKOFF_S = 0.25
+_PIECE_BYTES = 4_096
+
+Result = TypeVar("Result")
+
+
+class Stopped(Exception):
+    """The call was ended from outside: its caller left, or its key was revoked."""
+
+
+class LiveCall:
+    """A call that waits for a provider, so that it can be stopped: by its caller's leaving or by a revocation."""
+
+    __slots__ = ("_task", "reason")
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[object] | None = None
+        self.reason: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """End the wait for the provider now; the call settles what was delivered."""
+        if self.reason is None:
+            self.reason = reason
+            if self._task is not None:
+                self._task.cancel()
+
+    def _was_stopped(self) -> bool:
+        return self.reason is not None
+
+    async def wait_for(self, awaitable: Awaitable[Result]) -> Result:
+        """Await something of the provider's. Raises ``Stopped`` when the call is stopped meanwhile."""
+        if self.reason is not None:
+            if asyncio.iscoroutine(awaitable):
+                awaitable.close()
+            raise Stopped
+        task = self._task = asyncio.current_task()
+        try:
+            return await awaitable
+        except asyncio.CancelledError:
+            if not self._was_stopped() or task is None:
+                raise
+            task.uncancel()
+            raise Stopped from None
+        finally:
+            self._task = None
+
+
+class Relay:
+    """The stage, with what it leans on."""
+
+    def __init__(
+        self,
+        *,
+        upstream: Upstream,
+        directory: Directory,
+        store: MoneyStore,
+        settlements: Settlements,
+        clock: Clock,
+        timeouts: Timeouts,
+        retries: int,
+        answer_bytes_max: int,
+        stream_slice_tokens: int,
+    ) -> None:
+        self.upstream = upstream
+        self.directory = directory
+        self.store = store
+        self.settlements = settlements
+        self.clock = clock
+        self.timeouts = timeouts
+        self._retries = retries
+        self._answer_bytes_max = answer_bytes_max
+        self.slice = stream_slice_tokens
+        self.live: dict[str, set[LiveCall]] = {}
+
+    def stop_key(self, key_id: str) -> None:
+        """Cut the open calls of a key that was revoked."""
+        for call in tuple(self.live.get(key_id, ())):
+            call.stop("key_revoked")
+
+    async def run(self, exchange: Exchange, admitted: Admitted) -> Outcome:
+        """Carry the call out and settle it; the answer, good or bad, has been given on return."""
+        call, key_id = LiveCall(), admitted.caller.key.id
+        calls = self.live.setdefault(key_id, set())
+        calls.add(call)
+        exchange.on_gone(lambda: call.stop("client_gone"))
+        try:
+            return await self._run(exchange, admitted, call)
+        finally:
+            calls.discard(call)
+            if not calls:
+                self.live.pop(key_id, None)
+
+    async def _run(self, exchange: Exchange, admitted: Admitted, call: LiveCall) -> Outcome:
+        outcome = Outcome(status=502)
+        try:
+            reached = await self._attempts(exchange, admitted, call, outcome)
+        except Stopped:
+            return await self.stopped(exchange, admitted, call, outcome, usage=None)
+        if isinstance(reached, Problem):
+            return await self.failed(exchange, admitted, outcome, reached)
+        answer, sent = reached
+        identifier = answer.header(b"x-request-id") or answer.header(b"request-id")
+        outcome.upstream_request_id = identifier.decode("latin-1")[:200] if identifier else None
+        try:
+            if answer.status != 200:
+                return await self._provider_error(exchange, admitted, call, outcome, answer, sent)
+            if admitted.facts.stream and not _is_json(answer):
+                return await StreamRelay(self, exchange, admitted, call, outcome, answer, sent).run()
+            return await self._whole(exchange, admitted, call, outcome, answer, sent)
+        finally:
+            answer.abort()
+
+    # --- attempts ------------------------------------------------------------------------------------
+
+    async def _attempts(
+        self, exchange: Exchange, admitted: Admitted, call: LiveCall, outcome: Outcome
+    ) -> tuple[Answer, Outbound] | Problem:
+        """Try the candidates in order, and again while retries are left; the first answer wins."""
+        order = in_order(admitted.candidates, random.random())  # noqa: S311 - a spread of load, no secret
+        problem: Problem = UpstreamUnreachable("No channel could be reached.")
+        for attempt in range(self._retries + 1):
+            candidate = order[attempt % len(order)]
+            last = attempt == self._retries
+            outcome.attempts = attempt + 1
+            outcome.channel = candidate.channel_name
+            reached = await self._attempt(exchange, admitted, call, candidate)
+            if isinstance(reached, UpstreamError):
+                problem = _problem_of(reached)
+                if last or not may_retry(status=None, sent=reached.sent):
+                    return problem
+            elif reached is None:
+                problem = UpstreamUnreachable(f"The channel for '{admitted.facts.model}' was just removed.")
+            else:
+                answer, sent = reached
+                if last or not may_retry(status=answer.status, sent=True):
+                    return answer, sent
+                answer.abort()
+                problem = UpstreamBroken(f"The provider answered with status {answer.status}.")
+            if (attempt + 1) % len(order) == 0:
+                await call.wait_for(asyncio.sleep(_BACKOFF_S * 2 ** min(attempt, 4)))
+        return problem
+
+    async def _attempt(
+        self, exchange: Exchange, admitted: Admitted, call: LiveCall, candidate: Candidate
+    ) -> tuple[Answer, Outbound] | UpstreamError | None:
+        line = self.directory.line(candidate.channel_id)
+        if line is None:
+            return None
+        sent = outbound(exchange, admitted, candidate, line)
+        try:
+            answer = await call.wait_for(
+                self.upstream.send(
+                    sent.target,
+                    method="POST",
+                    path=sent.path,
+                    headers=sent.headers,
+                    body=sent.body,
+                    timeouts=self.timeouts,
+                )
+            )
+        except UpstreamError as fault:
+            log.warning(
+                "attempt failed",
+                request_id=admitted.request_id,
+                channel=candidate.channel_name,
+                fault=str(fault),
+            )
+            return fault
+        return answer, sent
+
+    # --- answers -------------------------------------------------------------------------------------
+
+    async def _whole(
+        self,
+        exchange: Exchange,
+        admitted: Admitted,
+        call: LiveCall,
+        outcome: Outcome,
+        answer: Answer,
+        sent: Outbound,  # noqa: ARG002 - the same signature as the other endings
+    ) -> Outcome:
+        try:
+            body = await call.wait_for(answer.read(self._answer_bytes_max))
+        except UpstreamError as fault:
+            return await self.failed(exchange, admitted, outcome, _problem_of(fault))
+        except Stopped:
+            return await self.stopped(exchange, admitted, call, outcome, usage=None)
+        reading = admitted.dialect.read_answer(body)
+        if reading is None:
+            problem = UpstreamBroken("The provider's answer is not of its own protocol.")
+            return await self.failed(exchange, admitted, outcome, problem)
+        outcome.status, outcome.finish_reason = 200, reading.finish_reason
+        usage = reading.usage
+        if usage is None or not usage.is_billable:
+            usage = counted_usage(admitted, usage, count_texts(reading.output_texts))
+            outcome.usage_source = "counted"
+        outcome.usage = usage
+        settled = await self.settlements.settle(admitted, outcome)
+        headers = [
+            JSON_TYPE,
+            *identity_headers(admitted.request_id),
+            (b"x-ruapi-cost-usd", format_usd(settled.final_nano).encode()),
+        ]
+        if admitted.output_tokens_cap is not None:
+            headers.append((b"x-ruapi-output-tokens-max", b"%d" % admitted.output_tokens_cap))
+        exchange.respond(200, headers, body)
+        return outcome
+
+    async def _provider_error(
+        self,
+        exchange: Exchange,
+        admitted: Admitted,
+        call: LiveCall,
+        outcome: Outcome,
+        answer: Answer,
+        sent: Outbound,
+    ) -> Outcome:
+        """The provider refused: its own words go on, without secrets; what is no JSON becomes a clean 502."""
+        try:
+            body = await call.wait_for(answer.read(_ERROR_BYTES_MAX))
+        except (UpstreamError, Stopped):
+            body = b""
+        status = answer.status
+        problem: Problem
+        outcome.status, outcome.error_code = status, f"upstream_{status}"
+        if status in (401, 403):
+            log.error("the provider rejected a channel's credentials", channel=outcome.channel, status=status)
+        if status == 401:
+            problem = UpstreamCredentialsRejected(
+                "The provider rejected the credentials of this gateway's channel. Your own key is fine: tell the operator."
+            )
+            return await self.failed(exchange, admitted, outcome, problem)
+        readable = 400 <= status < 600 and status not in (402, 407) and _is_error_object(body)
+        if not readable:
+            if status in (529, 503):
+                problem = UpstreamOverloaded(f"The provider has no capacity at present (status {status}).")
+            else:
+                problem = UpstreamBroken(f"The provider answered with status {status} and no readable error.")
+            return await self.failed(exchange, admitted, outcome, problem)
+        await self.settlements.settle(admitted, outcome)
+        headers = [JSON_TYPE, *identity_headers(admitted.request_id)]
+        for name in (b"retry-after", b"retry-after-ms", b"x-should-retry"):
+            value = answer.header(name)
+            if value is not None:
+                headers.append((name, value))
+        exchange.respond(status, headers, redact(body, sent.secret))
+        return outcome
+
+    # --- endings -------------------------------------------------------------------------------------
+
+    async def failed(self, exchange: Exchange, admitted: Admitted, outcome: Outcome, problem: Problem) -> Outcome:
+        """Nothing was delivered: nothing is charged."""
+        outcome.status, outcome.error_code, outcome.usage = problem.status, problem.code, None
+        await self.settlements.settle(admitted, outcome)
+        refuse(exchange, admitted.dialect, problem, admitted.request_id)
+        return outcome
+
+    async def stopped(
+        self,
+        exchange: Exchange,
+        admitted: Admitted,
+        call: LiveCall,
+        outcome: Outcome,
+        *,
+        usage: Usage | None,
+    ) -> Outcome:
+        """The caller left or the key was revoked: what was delivered is charged; of a whole answer that is nothing."""
+        outcome.status, outcome.error_code = 499, call.reason
+        outcome.usage, outcome.usage_source = usage, "counted"
+        await self.settlements.settle(admitted, outcome)
+        if not exchange.gone:
+            exchange.abort()
+        return outcome
+
+
+class StreamRelay:
+    """One streamed answer on its way to the caller."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        exchange: Exchange,
+        admitted: Admitted,
+        call: LiveCall,
+        outcome: Outcome,
+        answer: Answer,
+        sent: Outbound,
+    ) -> None:
+        self._relay = relay
+        self._exchange = exchange
+        self._admitted = admitted
+        self._call = call
+        self._outcome = outcome
+        self._answer = answer
+        self._secret = sent.secret
+        self._passage: StreamPassage = admitted.dialect.open_passage(usage_wanted=admitted.facts.usage_wanted)
+        self._held_nano = admitted.hold.amount_nano
+        self._check_at = 0
+        self._journal_at = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._journals: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> Outcome:
+        """Pump until the provider's end, then settle and let the ending go."""
+        outcome, exchange, passage, admitted = self._outcome, self._exchange, self._passage, self._admitted
+        outcome.status = 200
+        headers = _SSE_HEADERS + identity_headers(admitted.request_id)
+        if admitted.output_tokens_cap is not None:
+            headers.append((b"x-ruapi-output-tokens-max", b"%d" % admitted.output_tokens_cap))
+        problem: Problem | None = None
+        try:
+            full = await self._pump(headers)
+        except Stopped:
+            return await self._stopped()
+        except FrameTooLarge as fault:
+            problem = UpstreamBroken(f"The provider broke its own protocol: {fault}.")
+        except UpstreamError as fault:
+            problem = _problem_of(fault)
+        else:
+            if full:
+                return await self._cut()
+        if problem is not None and not exchange.started:
+            return await self._relay.failed(exchange, admitted, outcome, problem)
+        self._conclude()
+        if problem is not None:
+            outcome.error_code = problem.code
+        settled = await self._settle()
+        cost = format_usd(settled)
+        if not exchange.started:
+            exchange.start_stream(200, headers)
+        if problem is not None:
+            exchange.write(passage.fail(problem, admitted.request_id))
+        else:
+            exchange.write(passage.close(cost_usd=cost))
+        exchange.finish()
+        await self._read_to_the_end()
+        return outcome
+
+    async def _pump(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Pass bytes on until the provider has finished; True when the hold is used up before that.
+
+        A fast provider sends much in one piece; where the hold grows with the output it is passed on in
+        small ones, so that no more leaves than is paid for.
+        """
+        passage, answer, call, grows = self._passage, self._answer, self._call, self._admitted.grows
+        while not passage.complete:
+            data = await call.wait_for(answer.next_chunk())
+            if not data:
+                return False
+            if not grows or len(data) <= _PIECE_BYTES:
+                if await self._pass_on(data, headers):
+                    return True
+            else:
+                for start in range(0, len(data), _PIECE_BYTES):
+                    if await self._pass_on(data[start : start + _PIECE_BYTES], headers):
+                        return True
+        return False
+
+    async def _pass_on(self, data: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Read a piece, let go of what may leave, and see to the hold; True when that is used up."""
+        exchange, passage = self._exchange, self._passage
+        forward = passage.feed(data)
+        if forward:
+            if passage.failed:
+                forward = redact(forward, self._secret)
+            if not exchange.started:
+                exchange.start_stream(200, headers)
+                self._outcome.first_token_ms = self._relay.clock() - self._admitted.started_at
+            exchange.write(forward)
+            await exchange.drain()
+            if exchange.gone:
+                raise Stopped
+        if passage.ending:
+            return False
+        if passage.output_bytes >= self._check_at and await self._hold_is_used_up():
+            return True
+        now = self._loop.time()
+        if now >= self._journal_at and passage.output_events:
+            self._journal_at = now + _JOURNAL_EVERY_S
+            self._journal()
+        return False
+
+    # --- the hold grows with the output ------------------------------------------------------------------
+
+    def _output_tokens(self) -> int:
+        """Tokens delivered so far: as text is counted, and at least one an event."""
+        return max(count_output_bytes(self._passage.output_bytes), self._passage.output_events)
+
+    async def _hold_is_used_up(self) -> bool:
+        """Extend the hold before the output outgrows it; True when nothing more can be had.
+
+        A capped answer is held in full from the start. A provider that ignores the cap is cut off once the
+        excess is beyond what our count could be wrong by.
+        """
+        admitted, facts = self._admitted, self._admitted.facts
+        tokens = self._output_tokens()
+        if not admitted.grows:
+            self._check_at = self._passage.output_bytes + 4_096
+            return tokens > 4 * admitted.output_tokens_max + 1_024
+
+        def needed(output_tokens: int) -> int:
+            return quote(
+                admitted.rates,
+                input_tokens_max=admitted.input_tokens_estimated,
+                output_tokens_max=output_tokens,
+                cache_writes=facts.cache_writes,
+            )
+
+        ahead = max(tokens * 2, self._relay.slice)
+        margin = max(32, self._relay.slice // 2)
+        if needed(tokens + margin) > self._held_nano:
+            wanted = min(needed(ahead + margin), admitted.ceiling_nano) - self._held_nano
+            if wanted > 0:
+                self._held_nano += await self._relay.store.extend_hold(
+                    admitted.hold.id, more_nano=wanted, deadline=self._relay.clock() + HOLD_LIFE_MS
+                )
+            if needed(tokens) >= self._held_nano:
+                return True
+        # Look again after a sixteenth of a slice: cheap, and never later than the margin allows.
+        self._check_at = self._passage.output_bytes + max(64, self._relay.slice // 16)
+        return False
+
+    # --- endings -----------------------------------------------------------------------------------------
+
+    def _usage_so_far(self) -> tuple[Usage, str]:
+        passage, usage = self._passage, self._passage.usage
+        complete = usage is not None and usage.is_billable and (passage.ending or passage.finish_reason is not None)
+        if usage is not None and complete:
+            return usage, "provider"
+        return counted_usage(self._admitted, usage, self._output_tokens()), "counted"
+
+    def _conclude(self) -> None:
+        outcome = self._outcome
+        outcome.finish_reason = self._passage.finish_reason
+        outcome.usage, outcome.usage_source = self._usage_so_far()
+        nothing_came = not self._passage.output_events and self._passage.usage is None
+        if self._passage.failed:
+            outcome.error_code = "upstream_error"
+        if nothing_came and (self._passage.failed or not self._passage.ending):
+            outcome.usage = None
+
+    async def _settle(self) -> int:
+        await self._finish_journals()
+        settled = await self._relay.settlements.settle(self._admitted, self._outcome)
+        return settled.final_nano
+
+    async def _stopped(self) -> Outcome:
+        await self._finish_journals()
+        usage = None
+        if self._passage.output_events or self._passage.usage is not None:
+            usage, self._outcome.usage_source = self._usage_so_far()
+        return await self._relay.stopped(self._exchange, self._admitted, self._call, self._outcome, usage=usage)
+
+    async def _cut(self) -> Outcome:
+        """Money ran out in mid-answer: a clean ending in the dialect's own words, and the provider is let go."""
+        self._answer.abort()
+        usage, self._outcome.usage_source = self._usage_so_far()
+        self._outcome.usage, self._outcome.finish_reason = usage, "length"
+        self._outcome.error_code = "stopped_at_limit"
+        # What was delivered never costs more than what was held for it: the rest was not delivered.
+        if cost_of(usage, self._admitted.rates) > self._held_nano:
+            self._admitted.ceiling_nano = self._held_nano
+        cost = await self._settle()
+        self._exchange.write(self._passage.cut(cost_usd=format_usd(cost), usage=usage))
+        self._exchange.finish()
+        return self._outcome
+
+    async def _read_to_the_end(self) -> None:
+        """The caller has everything; read what little follows, so that the connection can serve again."""
+        with contextlib.suppress(UpstreamError, Stopped, TimeoutError):
+            async with asyncio.timeout(1):
+                while await self._call.wait_for(self._answer.next_chunk()):
+                    pass
+
+    # --- the journal ---------------------------------------------------------------------------------------
+
+    def _journal(self) -> None:
+        usage, source = self._usage_so_far()
+        snapshot = msgspec.structs.replace(self._outcome, usage=usage, usage_source=source)
+        deadline = self._relay.clock() + HOLD_LIFE_MS
+        task = self._loop.create_task(self._relay.settlements.journal(self._admitted, snapshot, deadline))
+        self._journals.add(task)
+        task.add_done_callback(self._journals.discard)
+
+    async def _finish_journals(self) -> None:
+        if self._journals:
+            await asyncio.gather(*self._journals, return_exceptions=True)
+
+
+def _is_json(answer: Answer) -> bool:
+    return (answer.header(b"content-type") or b"").lower().startswith(b"application/json")
+
+
+def _is_error_object(body: bytes) -> bool:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+    return type(document) is dict and type(document.get("error")) in (dict, str)
+
+
+def _problem_of(fault: UpstreamError) -> UpstreamFailed:
+    if isinstance(fault, TimedOut):
+        return UpstreamTimedOut(f"The provider did not answer in time ({fault.stage}).")
+    if isinstance(fault, Saturated):
+        return UpstreamOverloaded("All connections to the provider are busy.")
+    if not fault.sent:
+        return UpstreamUnreachable("The provider cannot be reached at present.")
+    return UpstreamBroken("The provider's answer broke off or was not HTTP.")

@@ -1,0 +1,1 @@
+"""Logs and metrics: what operators see. Never a key, a prompt or a provider's secret."""

@@ -1,0 +1,238 @@
+"""One server process: opened, served and closed, in the order that the promises need.
+
+Holds of dead servers are ended before the port is opened, and on the way down
+calls are finished before the books are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable
+
+import structlog
+
+from ruapi.clock import Clock, system_clock
+from ruapi.counters.local import LocalCounters
+from ruapi.credentials.sealing import Sealer
+from ruapi.credentials.secrets import open_secrets
+from ruapi.gateway.admit import Admission, AdmissionSettings
+from ruapi.gateway.app import App
+from ruapi.gateway.authenticate import Keyring
+from ruapi.gateway.directory import Directory
+from ruapi.gateway.listings import Listings
+from ruapi.gateway.pipeline import Pipeline
+from ruapi.gateway.relay import Relay
+from ruapi.gateway.server import Limits, Server
+from ruapi.gateway.settle import Settlements
+from ruapi.identifiers import new_identifier
+from ruapi.jobs.schedule import Schedule
+from ruapi.jobs.upkeep import EVERY_CHANGE, Upkeep
+from ruapi.pricing.catalogue import load_catalogue
+from ruapi.settings import Settings
+from ruapi.telemetry.metrics import Metrics
+from ruapi.upstream.http import HTTPUpstream
+from ruapi.wiring.probing import upstream_timeouts
+from ruapi.wiring.store import open_store
+
+log = structlog.get_logger("ruapi")
+
+_STOP_GRACE_MS = 30_000
+_CHANGES_EVERY_S = 0.05
+
+
+def _resolve_alias(name: str) -> str | None:
+    """The catalogue's name of a model that callers know by another one, such as a dated id."""
+    row = load_catalogue().resolve(name)
+    return None if row is None else row.id
+
+
+class Gateway:
+    """One server process."""
+
+    def __init__(self, settings: Settings, *, clock: Clock = system_clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._secrets = open_secrets(settings.secrets_path, database_exists=settings.database_path.exists())
+        self._store = open_store(settings)
+        self._boot_id = new_identifier("boot", clock())
+        self._schedule = Schedule()
+        self._ready = False
+
+    async def start(self, *, host: str, port: int, reuse_port: bool = False) -> int:
+        """Recover, open the port and report ready; returns the port."""
+        settings, store, clock = self._settings, self._store, self._clock
+        store.start()
+        generation = await store.open_boot(self._boot_id, now=clock())
+        recovered = await store.recover_holds(now=clock())
+        if recovered:
+            log.warning("ended the holds of a server that died", holds=recovered)
+        self._directory = Directory(Sealer(self._secrets.master_key), _resolve_alias)
+        await self._reload_directory()
+        self._upstream = HTTPUpstream(connections_max=settings.connections_per_host_max)
+        self._keyring = Keyring(store, self._secrets.peppers)
+        self._settlements = Settlements(store, clock)
+        self._admission = self._build_admission()
+        self._relay = self._build_relay()
+        self._pipeline = Pipeline(
+            keyring=self._keyring,
+            admission=self._admission,
+            relay=self._relay,
+            settlements=self._settlements,
+            store=store,
+            clock=clock,
+            calls_in_flight_max=settings.calls_in_flight_max,
+        )
+        self._upkeep = self._start_jobs(generation)
+        app = App(
+            pipeline=self._pipeline,
+            keyring=self._keyring,
+            admission=self._admission,
+            listings=Listings(self._directory, store, clock),
+            clock=clock,
+            is_ready=lambda: self._ready,
+            metrics=Metrics(self._figures).render,
+        )
+        self._server = Server(
+            app.handle,
+            Limits(
+                header_bytes_max=settings.header_bytes_max,
+                header_read_ms=settings.header_timeout_ms,
+                body_idle_ms=settings.body_idle_timeout_ms,
+                # A client that is still sending reads no answer: a refused body is swallowed, within bounds.
+                linger_bytes_max=4 * settings.body_bytes_max,
+                linger_ms=15_000,
+            ),
+        )
+        await self._server.start(host, port, reuse_port=reuse_port)
+        self._ready = True
+        return self._server.port
+
+    def _build_admission(self) -> Admission:
+        settings = self._settings
+        return Admission(
+            store=self._store,
+            directory=self._directory,
+            counters=LocalCounters(),
+            clock=self._clock,
+            boot_id=self._boot_id,
+            settings=AdmissionSettings(
+                body_bytes_max=settings.body_bytes_max,
+                json_depth_max=settings.json_depth_max,
+                useful_output_tokens_min=settings.useful_output_tokens_min,
+                output_share_percent=settings.output_share_percent,
+                stream_slice_tokens=settings.stream_slice_tokens,
+                output_tokens_unknown=settings.output_tokens_unknown,
+                trusted_proxies=settings.trusted_proxies,
+            ),
+        )
+
+    def _build_relay(self) -> Relay:
+        settings = self._settings
+        return Relay(
+            upstream=self._upstream,
+            directory=self._directory,
+            store=self._store,
+            settlements=self._settlements,
+            clock=self._clock,
+            timeouts=upstream_timeouts(settings),
+            retries=settings.retries,
+            answer_bytes_max=settings.answer_bytes_max,
+            stream_slice_tokens=settings.stream_slice_tokens,
+        )
+
+    def _start_jobs(self, generation: int) -> Upkeep:
+        upkeep = Upkeep(
+            store=self._store,
+            boot_id=self._boot_id,
+            generation=generation,
+            clock=self._clock,
+            forget_key=self._keyring.forget,
+            forget_all_keys=self._keyring.forget_all,
+            stop_key=self._stop_revoked,
+            reload_directory=self._reload_directory,
+            used_keys=self._keyring.used,
+        )
+        schedule = self._schedule
+        schedule.every(_CHANGES_EVERY_S, upkeep.obey_changes, name="obey changes")
+        schedule.every(5, upkeep.note_last_uses, name="note last uses")
+        schedule.every(10, upkeep.end_lost_holds, name="end lost holds")
+        schedule.every(30, upkeep.start_due_prices, name="start due prices")
+        schedule.every(3600, upkeep.prove_books, name="prove books")
+        return upkeep
+
+    async def _reload_directory(self) -> None:
+        store, clock = self._store, self._clock
+
+        def load() -> list[tuple[str, str]]:
+            return self._directory.build(store.list_channels(), store.list_models(), store.prices_in_force(now=clock()))
+
+        for name, reason in await store.read(load):
+            log.error("a channel cannot be used", channel=name, reason=reason)
+
+    async def _stop_revoked(self, key_id: str) -> None:
+        """Cut the open calls of keys that may no longer be used."""
+        keys = list(self._relay.live) if key_id == EVERY_CHANGE else [key_id]
+        for live_key in keys:
+            if live_key in self._relay.live:
+                credential = await self._store.find_key(live_key)
+                if credential is None or credential.key.status != "active" or credential.user_status != "active":
+                    self._relay.stop_key(live_key)
+
+    def _figures(self) -> dict[str, int]:
+        return {
+            "calls_in_flight": self._pipeline.calls_in_flight,
+            "connections": self._server.connections,
+            "platform_loss_nano_usd": self._settlements.losses_nano,
+            "broken_invariants": self._upkeep.broken_invariants,
+        }
+
+    async def stop(self) -> None:
+        """Finish what is under way, then close the books."""
+        self._ready = False
+        unfinished = await self._server.stop(_STOP_GRACE_MS)
+        if unfinished:
+            for key_id in list(self._relay.live):
+                self._relay.stop_key(key_id)
+            await self._server.stop(5_000)
+        await self._schedule.stop()
+        await self._pipeline.drain()
+        await self._upkeep.note_last_uses()
+        await self._upstream.close()
+        await self._store.close_boot(self._boot_id, now=self._clock())
+        self._store.close()
+
+
+async def run_gateway(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    reuse_port: bool = False,
+    on_ready: Callable[[str, int], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT; a second signal does not wait for open calls."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    gateway = Gateway(settings)
+    on_ready(host, await gateway.start(host=host, port=port, reuse_port=reuse_port))
+    await stopping.wait()
+    log.info("stopping")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+    await gateway.stop()
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there; asked before anything else is started."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

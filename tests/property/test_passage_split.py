@@ -77,6 +77,23 @@ def test_messages(cuts: list[int], end: str) -> None:
     assert out.replace(b'"x-ruapi-cost-usd":"0.5",', b"") == data
 
 
+def test_cache_writes_that_are_told_twice_are_counted_once() -> None:
+    started = {"cache_creation_input_tokens": 418, "cache_creation": {"ephemeral_5m_input_tokens": 418}}
+    events: list[dict[str, object]] = [
+        {"type": "message_start", "message": {"usage": {"input_tokens": 7, "output_tokens": 1, **started}}},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn"},
+            "usage": {"output_tokens": 2, "cache_creation_input_tokens": 418},
+        },
+    ]
+    passage = MessagesStreamPassage()
+    for event in events:
+        passage.feed(f"data: {json.dumps(event)}\n\n".encode())
+    assert passage.usage is not None
+    assert (passage.usage.cache_write_total_tokens, passage.usage.input_total_tokens) == (418, 425)
+
+
 @given(st.lists(st.binary(max_size=40) | st.sampled_from([b"data: {", b"}\n\n", b"data: [DONE]\n\n", b"event: x\n"])))
 def test_junk_never_crashes(data: list[bytes]) -> None:
     for passage in (ChatStreamPassage(usage_wanted=True), MessagesStreamPassage()):

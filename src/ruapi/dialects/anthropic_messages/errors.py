@@ -103,7 +103,7 @@ def report_of(
     )
 
 
-def _category(kind: Any, message: str, status: int | None) -> ErrorCategory:  # noqa: ANN401
+def _category(kind: Any, message: str, status: int | None) -> ErrorCategory:
     found = _CATEGORIES.get(kind) if type(kind) is str else None
     if found is None:
         found = "upstream" if status is None else category_of_status(status)

@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ruapi.canon.usage import Usage, merge
+from ruapi.canon.events import ErrorReport
+from ruapi.canon.losses import Loss
+from ruapi.canon.usage import Usage
 from ruapi.dialects.anthropic_messages import errors
 from ruapi.dialects.passage import (
     COST_FIELD,
@@ -61,6 +63,8 @@ def read_usage(usage: Any) -> Usage | None:
     written = count_of(usage.get("cache_creation_input_tokens"))
     tools = usage.get("server_tool_use")
     tools = tools if type(tools) is dict else {}
+    details = usage.get("output_tokens_details")
+    details = details if type(details) is dict else {}
     found = Usage(
         input_tokens=count_of(usage.get("input_tokens")),
         cache_read_tokens=count_of(usage.get("cache_read_input_tokens")),
@@ -68,6 +72,7 @@ def read_usage(usage: Any) -> Usage | None:
         cache_write_5m_tokens=five_minutes,
         cache_write_1h_tokens=one_hour,
         output_tokens=count_of(usage.get("output_tokens")),
+        reasoning_tokens=count_of(details.get("thinking_tokens")),
         web_search_requests=count_of(tools.get("web_search_requests")),
         web_fetch_requests=count_of(tools.get("web_fetch_requests")),
     )
@@ -106,11 +111,14 @@ class MessagesStreamPassage:
     __slots__ = (
         "_blocks_open",
         "_ending",
+        "_reported",
         "_splitter",
         "complete",
         "ending",
+        "error",
         "failed",
         "finish_reason",
+        "losses",
         "output_bytes",
         "output_events",
         "usage",
@@ -124,9 +132,12 @@ class MessagesStreamPassage:
         self.ending = False
         self.complete = False
         self.failed = False
+        self.error: ErrorReport | None = None
+        self.losses: tuple[Loss, ...] = ()
         self._splitter = FrameSplitter()
         self._ending = Ending()
         self._blocks_open: set[int] = set()
+        self._reported: dict[str, Any] = {}
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the provider; give those that may leave for the caller now."""
@@ -180,13 +191,23 @@ class MessagesStreamPassage:
         return False
 
     def _take(self, reported: Any) -> bool:
-        usage = read_usage(reported)
+        """Take a report on top of earlier ones: a later one may tell only the sum of what was written to caches,
+        and the lifetimes that an earlier one told are still part of that sum.
+        """
+        if type(reported) is not dict:
+            return False
+        self._reported |= {name: value for name, value in reported.items() if value is not None}
+        usage = read_usage(self._reported)
         if usage is None:
             return False
-        self.usage = merge(self.usage, usage)
+        self.usage = usage
         return True
 
-    def close(self, *, cost_usd: str) -> bytes:
+    def end_of_input(self) -> bytes:
+        """The provider's connection ended; what it left unfinished goes with the ending."""
+        return b""
+
+    def close(self, *, cost_usd: str, usage: Usage | None = None) -> bytes:  # noqa: ARG002 - its own words stay
         """The ending, with the cost in its last usage event."""
         return self._ending.release(cost_usd=cost_usd, rest=self._splitter.rest())
 

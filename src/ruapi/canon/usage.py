@@ -107,6 +107,12 @@ def merge(earlier: Usage | None, later: Usage) -> Usage:
     return msgspec.structs.replace(earlier, **kept)
 
 
+def add(one: Usage, other: Usage) -> Usage:
+    """Both together: the bill of two messages. What neither tells stays unknown."""
+    sums = {name: _sum(getattr(one, name), getattr(other, name)) for name in Usage.__struct_fields__}
+    return Usage(**sums)
+
+
 def _sum(*counts: int | None) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if known else None

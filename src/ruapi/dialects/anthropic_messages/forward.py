@@ -12,7 +12,7 @@ from ruapi.dialects.call import (
     InvalidField,
     read_count,
     read_flag,
-    read_list,
+    read_messages,
     read_model,
 )
 from ruapi.dialects.splice import replace_members
@@ -21,7 +21,9 @@ from ruapi.dialects.splice import replace_members
 def read_call(document: dict[str, Any]) -> CallFacts:
     """The facts of a decoded body. Raises ``InvalidField``."""
     model = read_model(document)
-    read_list(document, "messages")
+    read_messages(document)
+    if document.get("n") is not None:
+        raise InvalidField("n", "'n' is no field of this protocol: one call gives one answer")
     cap = read_count(document, "max_tokens", most=TOKENS_ABSURD)
     if cap is None:
         raise InvalidField("max_tokens", "'max_tokens' is missing: say how many tokens the answer may have")

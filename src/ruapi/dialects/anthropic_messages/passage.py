@@ -12,7 +12,7 @@ import msgspec
 
 from ruapi.canon.events import ErrorReport
 from ruapi.canon.losses import Loss
-from ruapi.canon.usage import Usage
+from ruapi.canon.usage import Usage, add
 from ruapi.dialects.anthropic_messages import errors
 from ruapi.dialects.passage import (
     COST_FIELD,
@@ -110,9 +110,11 @@ class MessagesStreamPassage:
 
     __slots__ = (
         "_blocks_open",
+        "_earlier",
         "_ending",
         "_reported",
         "_splitter",
+        "_started",
         "complete",
         "ending",
         "error",
@@ -138,15 +140,18 @@ class MessagesStreamPassage:
         self._ending = Ending()
         self._blocks_open: set[int] = set()
         self._reported: dict[str, Any] = {}
+        self._earlier: Usage | None = None
+        self._started = False
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the provider; give those that may leave for the caller now."""
         frames = self._splitter.feed(data)
         if not self.ending and len(frames) == 1:
-            return frames[0] if self._may_leave(frames[0]) else b""
-        return b"".join([frame for frame in frames if self._may_leave(frame)])
+            return self._leaving(frames[0])
+        return b"".join([self._leaving(frame) for frame in frames])
 
-    def _may_leave(self, frame: bytes) -> bool:
+    def _leaving(self, frame: bytes) -> bytes:
+        """What may leave of a frame now: all of it, nothing, or more where the provider forgot the start."""
         payload = payload_of(frame)
         has_usage = False
         if payload:
@@ -156,11 +161,15 @@ class MessagesStreamPassage:
                 # Not ours to judge: it passes, and what cannot be read cannot be counted but by its size.
                 self.output_bytes += len(payload)
             else:
+                repaired = b"" if self._started else _missing_start(event)
                 has_usage = self._note(event)
+                if repaired and not self.ending:
+                    self._started = True
+                    return repaired + frame
         if self.ending:
             self._ending.keep(frame, has_usage=has_usage)
-            return False
-        return True
+            return b""
+        return frame
 
     def _note(self, event: _Event) -> bool:
         """Take the facts of one event; True when it is a message_delta with usage."""
@@ -178,7 +187,7 @@ class MessagesStreamPassage:
         elif kind == "content_block_stop":
             self._blocks_open.discard(index)
         elif kind == "message_start":
-            self._take(event.message.usage if event.message else None)
+            self._begin(event.message.usage if event.message else None)
         elif kind == "message_delta":
             if event.delta is not None and type(event.delta.stop_reason) is str:
                 self.finish_reason = event.delta.stop_reason
@@ -190,9 +199,22 @@ class MessagesStreamPassage:
             self.failed = True
         return False
 
+    def _begin(self, reported: Any) -> None:
+        """A message begins. Its usage tells the input; the output that it names is no count yet.
+
+        A provider that runs tools of its own may send several messages in one stream: they add up.
+        """
+        self._started = True
+        if self._reported:
+            self._earlier, self._reported = self.usage, {}
+        if type(reported) is dict:
+            self._take({name: value for name, value in reported.items() if name != "output_tokens"})
+
     def _take(self, reported: Any) -> bool:
-        """Take a report on top of earlier ones: a later one may tell only the sum of what was written to caches,
-        and the lifetimes that an earlier one told are still part of that sum.
+        """Take a report on top of earlier ones.
+
+        A later one may tell only the sum of what was written to caches; the lifetimes that an earlier one told
+        are still part of that sum.
         """
         if type(reported) is not dict:
             return False
@@ -200,7 +222,7 @@ class MessagesStreamPassage:
         usage = read_usage(self._reported)
         if usage is None:
             return False
-        self.usage = usage
+        self.usage = usage if self._earlier is None else add(self._earlier, usage)
         return True
 
     def end_of_input(self) -> bytes:
@@ -231,3 +253,18 @@ class MessagesStreamPassage:
     def fail(self, problem: Problem, request_id: str) -> bytes:
         """An ``error`` event."""
         return b"event: error\ndata: %s\n\n" % errors.shape(problem, request_id)
+
+
+def _missing_start(event: _Event) -> bytes:
+    """The ``message_start`` that a stream began without; empty where nothing is missing.
+
+    llama.cpp forgets it when the first token is half a character, and clients then reject the whole stream.
+    """
+    if not event.type.startswith(("content_block_", "message_delta")):
+        return b""
+    message: dict[str, Any] = {
+        "id": "msg_ruapi", "type": "message", "role": "assistant", "model": "", "content": [],
+        "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 0, "output_tokens": 0},
+    }  # fmt: skip
+    start = {"type": "message_start", "message": message}
+    return b"event: message_start\ndata: %s\n\n" % msgspec.json.encode(start)

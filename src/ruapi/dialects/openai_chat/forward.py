@@ -13,7 +13,7 @@ from ruapi.dialects.call import (
     InvalidField,
     read_count,
     read_flag,
-    read_list,
+    read_messages,
     read_model,
 )
 from ruapi.dialects.splice import replace_members
@@ -22,7 +22,7 @@ from ruapi.dialects.splice import replace_members
 def read_call(document: dict[str, Any]) -> CallFacts:
     """The facts of a decoded body. Raises ``InvalidField``."""
     model = read_model(document)
-    read_list(document, "messages")
+    read_messages(document)
     stream = read_flag(document, "stream")
     options = document.get("stream_options")
     if options is not None and type(options) is not dict:

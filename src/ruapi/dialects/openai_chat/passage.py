@@ -12,14 +12,16 @@ from typing import Any
 
 import msgspec
 
-from ruapi.canon.usage import Usage, from_inclusive
+from ruapi.canon.events import ErrorReport
+from ruapi.canon.losses import Loss
+from ruapi.canon.usage import Usage
 from ruapi.dialects.openai_chat import errors
+from ruapi.dialects.openai_chat.usage import read_usage
 from ruapi.dialects.passage import (
     COST_FIELD,
     Ending,
     FrameSplitter,
     Reading,
-    count_of,
     payload_of,
     text_bytes,
 )
@@ -34,11 +36,13 @@ class _Choice(msgspec.Struct):
     message: Any = None
     finish_reason: Any = None
     index: Any = 0
+    usage: Any = None
 
 
 class _Answer(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: Any = None
+    x_groq: Any = None
     error: Any = None
     id: Any = None
     model: Any = None
@@ -48,31 +52,16 @@ class _Answer(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Answer).decode
 
 
-def read_usage(usage: Any) -> Usage | None:
-    """The ``usage`` object of any Chat Completions provider; None when it says nothing usable."""
-    if type(usage) is not dict:
-        return None
-    prompt = usage.get("prompt_tokens_details")
-    completion = usage.get("completion_tokens_details")
-    prompt = prompt if type(prompt) is dict else {}
-    completion = completion if type(completion) is dict else {}
-    cached = count_of(prompt.get("cached_tokens"))
-    if cached is None:
-        # DeepSeek: https://api-docs.deepseek.com/guides/kv_cache
-        cached = count_of(usage.get("prompt_cache_hit_tokens"))
-    prompt_tokens, output_tokens = (
-        count_of(usage.get("prompt_tokens")),
-        count_of(usage.get("completion_tokens")),
-    )
-    if prompt_tokens is None and output_tokens is None:
-        return None
-    return from_inclusive(
-        prompt_tokens=prompt_tokens,
-        output_tokens=output_tokens,
-        cache_read_tokens=cached,
-        cache_write_tokens=count_of(prompt.get("cache_write_tokens")),
-        reasoning_tokens=count_of(completion.get("reasoning_tokens")),
-    )
+def _usage_of(answer: _Answer) -> Usage | None:
+    """The usage of an answer or chunk, wherever its server puts it."""
+    found = None if answer.usage is None else read_usage(answer.usage)
+    if found is None and type(answer.x_groq) is dict:
+        found = read_usage(answer.x_groq.get("usage"))
+    if found is None:
+        for choice in answer.choices or ():
+            if choice.usage is not None:
+                found = read_usage(choice.usage)
+    return found
 
 
 def _texts(delta: Any) -> list[str]:
@@ -98,7 +87,7 @@ def read_answer(body: bytes) -> Reading | None:
         return None
     if answer.choices is None:
         return None
-    reading = Reading(usage=read_usage(answer.usage))
+    reading = Reading(usage=_usage_of(answer))
     for choice in answer.choices:
         if type(choice.finish_reason) is str:
             reading.finish_reason = choice.finish_reason
@@ -121,8 +110,10 @@ class ChatStreamPassage:
         "_usage_wanted",
         "complete",
         "ending",
+        "error",
         "failed",
         "finish_reason",
+        "losses",
         "output_bytes",
         "output_events",
         "usage",
@@ -136,6 +127,8 @@ class ChatStreamPassage:
         self.ending = False
         self.complete = False
         self.failed = False
+        self.error: ErrorReport | None = None
+        self.losses: tuple[Loss, ...] = ()
         self._usage_wanted = usage_wanted
         self._splitter = FrameSplitter()
         self._ending = Ending()
@@ -163,7 +156,7 @@ class ChatStreamPassage:
                 self.output_bytes += len(payload)
             else:
                 has_usage = self._note(chunk)
-                ends = has_usage and (not chunk.choices or any(choice.finish_reason for choice in chunk.choices))
+                ends = has_usage and (not chunk.choices or (bool(self.finish_reason) and not self._choices_open))
                 if has_usage and not chunk.choices and not self._usage_wanted:
                     self.ending = True
                     return False
@@ -185,20 +178,24 @@ class ChatStreamPassage:
             index = choice.index if type(choice.index) is int else 0
             if choice.finish_reason:
                 self._choices_open.discard(index)
-            else:
+            elif self.finish_reason is None:
                 self._choices_open.add(index)
             texts = _texts(choice.delta)
             if texts:
                 self.output_events += 1
                 for text in texts:
                     self.output_bytes += text_bytes(text)
-        usage = read_usage(chunk.usage) if chunk.usage is not None else None
+        usage = _usage_of(chunk)
         if usage is None:
             return False
         self.usage = usage
         return True
 
-    def close(self, *, cost_usd: str) -> bytes:
+    def end_of_input(self) -> bytes:
+        """The provider's connection ended; what it left unfinished goes with the ending."""
+        return b""
+
+    def close(self, *, cost_usd: str, usage: Usage | None = None) -> bytes:  # noqa: ARG002 - its own words stay
         """The ending, with the cost in its last usage event."""
         return self._ending.release(cost_usd=cost_usd, rest=self._splitter.rest())
 

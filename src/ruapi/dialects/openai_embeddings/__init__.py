@@ -1,0 +1,1 @@
+"""OpenAI Embeddings (https://platform.openai.com/docs/api-reference/embeddings): passed through and metered."""

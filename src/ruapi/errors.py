@@ -139,6 +139,14 @@ class ModelNotFound(Refused):
     status = 404
 
 
+class GenerationNotFound(Refused):
+    """No such call of this account."""
+
+    __slots__ = ()
+    code = "not_found"
+    status = 404
+
+
 class PathNotFound(Refused):
     """No such path."""
 
@@ -169,6 +177,15 @@ class UnsupportedMediaType(Refused):
     __slots__ = ()
     code = "unsupported_media_type"
     status = 415
+
+
+class BodyTooSlow(Refused):
+    """The body stopped coming."""
+
+    __slots__ = ()
+    code = "request_timeout"
+    status = 408
+    retryable = True
 
 
 class RateLimited(Refused):
@@ -223,7 +240,51 @@ class UpstreamOverloaded(UpstreamFailed):
     status = 529
 
 
-class UpstreamCredentialsRejected(UpstreamFailed):
+class UpstreamBroken(UpstreamFailed):
+    """The provider's answer does not follow its own protocol."""
+
+    __slots__ = ()
+    code = "upstream_protocol_error"
+
+
+class ProviderRefused(UpstreamFailed):
+    """Base of what a provider itself answered, by what it means. Its words are public only after redaction."""
+
+    __slots__ = ()
+    code = "upstream_error"
+
+
+class ProviderRefusedRequest(ProviderRefused):
+    """The provider finds the request invalid."""
+
+    __slots__ = ()
+    code = "invalid_request"
+    status = 400
+    retryable = False
+
+
+class ProviderContextExceeded(ProviderRefusedRequest):
+    """The prompt is longer than the model's context."""
+
+    __slots__ = ()
+    code = "context_length_exceeded"
+
+
+class ProviderRefusedContent(ProviderRefusedRequest):
+    """The provider's rules forbid the content."""
+
+    __slots__ = ()
+    code = "content_policy_violation"
+
+
+class ProviderUnsupported(ProviderRefusedRequest):
+    """The model does not know something that the request asks for."""
+
+    __slots__ = ()
+    code = "unsupported_value"
+
+
+class UpstreamCredentialsRejected(ProviderRefused):
     """The provider refused the operator's credential. The status is the provider's; the words say whose fault."""
 
     __slots__ = ()
@@ -232,11 +293,55 @@ class UpstreamCredentialsRejected(UpstreamFailed):
     retryable = False
 
 
-class UpstreamBroken(UpstreamFailed):
-    """The provider's answer does not follow its own protocol."""
+class UpstreamUnpaid(ProviderRefused):
+    """The provider wants money of the operator before it serves again."""
 
     __slots__ = ()
-    code = "upstream_protocol_error"
+    code = "upstream_unpaid"
+    retryable = False
+
+
+class ProviderForbade(ProviderRefused):
+    """The provider does not let the operator's account do this."""
+
+    __slots__ = ()
+    code = "permission_denied"
+    status = 403
+    retryable = False
+
+
+class ProviderLacksModel(ProviderRefused):
+    """The provider does not know the model or the path."""
+
+    __slots__ = ()
+    code = "model_not_found"
+    status = 404
+    retryable = False
+
+
+class ProviderFoundTooLarge(ProviderRefused):
+    """The body is larger than the provider takes."""
+
+    __slots__ = ()
+    code = "request_too_large"
+    status = 413
+    retryable = False
+
+
+class ProviderRateLimited(ProviderRefused):
+    """The operator's account is over a rate or a quota of the provider."""
+
+    __slots__ = ()
+    code = "rate_limit_exceeded"
+    status = 429
+
+
+class ProviderBroke(ProviderRefused):
+    """The provider failed by its own account."""
+
+    __slots__ = ()
+    code = "server_error"
+    status = 500
 
 
 # --- ours -----------------------------------------------------------------------------------------
@@ -249,15 +354,6 @@ class GatewayFault(Problem):
     code = "internal_error"
     status = 500
     retryable = True
-
-
-class NotYetTranslated(GatewayFault):
-    """The model's channel speaks another dialect, and this release does not translate it."""
-
-    __slots__ = ()
-    code = "not_implemented"
-    status = 501
-    retryable = False
 
 
 class Overloaded(GatewayFault):

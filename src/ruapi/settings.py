@@ -114,6 +114,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=1, le=100, extra={"unit": "%"}),
         _doc("Of what is available, the most that a call without an output limit may set aside for output."),
     ] = 25
+    input_tokens_held_min: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000, extra={"unit": "tokens"}),
+        _doc("No hold is for less input than this: providers put prompts of their own before the caller's."),
+    ] = 1_024
     output_tokens_unknown: Annotated[
         int,
         Meta(ge=1, le=10_000_000, extra={"unit": "tokens"}),

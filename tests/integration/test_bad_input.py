@@ -142,13 +142,6 @@ def test_unknown_models_name_the_nearest(bad: Served, dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", PATHS)
-def test_a_model_of_the_other_protocol(bad: Served, dialect: str) -> None:
-    other = MODELS["messages" if dialect == "chat" else "chat"]
-    answer = bad.gateway.post(PATHS[dialect], body_of(dialect, model=other), key=bad.key.secret)
-    assert "does not translate" in refused(answer, 501, dialect)
-
-
-@pytest.mark.parametrize("dialect", PATHS)
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
 def test_wrong_content_types(bad: Served, dialect: str, content_type: str) -> None:
     answer = bad.gateway.post(

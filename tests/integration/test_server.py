@@ -9,6 +9,7 @@ import contextlib
 import logging
 import random
 import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -815,6 +816,29 @@ def test_a_client_that_leaves_before_its_body_is_there(run):
             await left.wait()
 
     run(scenario())
+
+
+def test_an_answer_to_a_client_that_reset_its_connection_goes_nowhere(run, caplog):
+    begun = asyncio.Event()
+    told = asyncio.Event()
+
+    async def handler(exchange: Exchange) -> None:
+        exchange.start_stream(200, TEXT)
+        begun.set()
+        await told.wait()  # the body is unread, so the reset goes unseen
+        exchange.finish()
+
+    async def scenario():
+        async with serving(handler) as server:
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(b"POST / HTTP/1.0\r\nContent-Length: 900000\r\n\r\n" + b"x" * 100_000)
+                await begun.wait()
+            told.set()
+            await until(lambda: not server.running and not server.connections)
+
+    run(scenario())
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("ending", ["stream", "whole"])

@@ -68,6 +68,13 @@ def read_count(document: dict[str, Any], name: str, *, most: int) -> int | None:
     return value
 
 
+def read_messages(document: dict[str, Any]) -> None:
+    """Check the required ``messages``: a list of objects. Raises ``InvalidField``."""
+    for message in read_list(document, "messages"):
+        if type(message) is not dict:
+            raise InvalidField("messages", "'messages' must hold objects, each with a 'role' and a 'content'")
+
+
 def read_list(document: dict[str, Any], name: str) -> list[Any]:
     """A required list with at least one entry. Raises ``InvalidField``."""
     value = document.get(name)

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ruapi.canon.events import ErrorReport
+from ruapi.canon.losses import Loss
 from ruapi.canon.usage import Usage
 from ruapi.dialects.splice import replace_members
 from ruapi.errors import Problem
@@ -51,13 +53,24 @@ class StreamPassage(Protocol):
     """Whether the dialect's own last frame has come."""
     failed: bool
     """Whether the provider reported an error inside the stream."""
+    error: ErrorReport | None
+    """That error, where the passage keeps it from the caller: the gateway tells of it in its own words."""
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """What a translation could not carry; nothing within one dialect."""
+        ...
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the provider; give those that may leave for the caller now."""
         ...
 
-    def close(self, *, cost_usd: str) -> bytes:
-        """The ending, once the charge is durable."""
+    def end_of_input(self) -> bytes:
+        """The provider's connection ended: what that completes."""
+        ...
+
+    def close(self, *, cost_usd: str, usage: Usage | None) -> bytes:
+        """The ending, once the charge is durable; ``usage`` is what was charged."""
         ...
 
     def cut(self, *, cost_usd: str, usage: Usage) -> bytes:

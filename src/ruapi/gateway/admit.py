@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from ruapi.canon.request import Request
 from ruapi.canon.usage import Usage
 from ruapi.clock import Clock
 from ruapi.counters.local import LocalCounters
@@ -28,12 +29,12 @@ from ruapi.errors import (
     InvalidRequest,
     KeyLimitReached,
     ModelNotFound,
-    NotYetTranslated,
     OutOfFunds,
     Problem,
     RateLimited,
     RequestLimitReached,
     UnsupportedMediaType,
+    UntranslatableRequest,
 )
 from ruapi.gateway.authenticate import Caller
 from ruapi.gateway.directory import Directory, Offer
@@ -42,10 +43,10 @@ from ruapi.identifiers import new_identifier
 from ruapi.money import AMOUNT_NANO_MAX, format_usd
 from ruapi.policy.model_access import check_model
 from ruapi.policy.origin import check_address, check_browser, client_address
-from ruapi.pricing.estimate import estimate_input
+from ruapi.pricing.estimate import count_output_bytes, estimate_input
 from ruapi.pricing.quote import output_affordable, quote
 from ruapi.pricing.rates import Rates, rates_under
-from ruapi.routing.candidates import DIALECTS_OF_KIND, Candidate
+from ruapi.routing.candidates import Candidate, upstream_dialect
 from ruapi.storage.interface import MoneyStore
 from ruapi.storage.records import Hold, HoldRefused, HoldRequest
 
@@ -66,6 +67,8 @@ class AdmissionSettings(msgspec.Struct, frozen=True, kw_only=True):
     useful_output_tokens_min: int = 256
     output_share_percent: int = 25
     stream_slice_tokens: int = 2048
+    input_tokens_held_min: int = 1_024
+    """No hold is for less input than this."""
     output_tokens_unknown: int = 16_384
     """Taken as a model's maximum when nobody knows it."""
     trusted_proxies: tuple[str, ...] = ()
@@ -87,6 +90,9 @@ class Admitted(msgspec.Struct, kw_only=True):
     candidates: list[Candidate]
     hold: Hold
     input_tokens_estimated: int
+    """Errs high: what is held for."""
+    input_tokens_counted: int
+    """A fair count, charged where the provider tells none."""
     output_tokens_cap: int | None
     """Set when output is lowered for want of money: sent upstream, per choice."""
     ceiling_nano: int
@@ -95,6 +101,10 @@ class Admitted(msgspec.Struct, kw_only=True):
     """A stream without a cap of its own: its hold is extended as output grows."""
     output_tokens_max: int
     """All choices together: the cap in force, or the model's maximum."""
+    strict: bool
+    """Whether a loss that changes the meaning refuses the call."""
+    canonical: Request | None = None
+    """The body in canonical form, once a candidate of another dialect has asked for it."""
     is_capped: bool
     """Whether that is a real bound, and not our guess at the maximum of a model that nobody knows."""
 
@@ -134,7 +144,7 @@ class Admission:
         address = self.check_origin(exchange, caller)
         if isinstance(address, Problem):
             return Refusal(problem=address)
-        body = await self._read_body(exchange)
+        body = await self.read_body(exchange)
         if isinstance(body, Problem):
             return Refusal(problem=body)
         try:
@@ -166,6 +176,8 @@ class Admission:
                 rates,
                 candidates,
             )
+            if isinstance(admitted, Admitted) and _asks_strictly(exchange):
+                admitted.strict = True
         finally:
             if not isinstance(admitted, Admitted):
                 self.leave(caller, tokens=0)
@@ -182,7 +194,8 @@ class Admission:
         )
         return address if problem is None else problem
 
-    async def _read_body(self, exchange: Exchange) -> bytes | Problem:
+    async def read_body(self, exchange: Exchange) -> bytes | Problem:
+        """The body, when it is declared to be plain JSON and within the limit."""
         content_type = exchange.header(b"content-type")
         if content_type is not None and content_type.partition(b";")[0].strip().lower() not in _JSON_TYPES:
             return UnsupportedMediaType("The body must be JSON: send 'content-type: application/json'.")
@@ -210,12 +223,11 @@ class Admission:
                 )
             return offer
         candidates = [
-            candidate for candidate in offer.candidates if dialect.name in DIALECTS_OF_KIND.get(candidate.kind, ())
+            candidate for candidate in offer.candidates if upstream_dialect(candidate.kind, dialect.name) is not None
         ]
         if not candidates:
-            return NotYetTranslated(
-                f"The model '{facts.model}' is served in another protocol than that of this endpoint, and this "
-                "release does not translate between them. Call it through the other endpoint."
+            return UntranslatableRequest(
+                f"The model '{facts.model}' is served in a protocol that has nothing like this endpoint."
             )
         rates = rates_under(
             offer.rates,
@@ -275,7 +287,8 @@ class Admission:
     ) -> Admitted | Refusal:
         key = caller.key
         estimated = estimate_input(body, document, context_tokens=offer.model.context_tokens)
-        wish = plan(facts, offer, rates, estimated, key.max_per_request_nano, self._settings)
+        counted = min(estimated, count_output_bytes(len(body)))
+        wish = plan(facts, offer, rates, estimated, counted, key.max_per_request_nano, self._settings)
         if isinstance(wish, Problem):
             return Refusal(problem=wish, model=facts.model, stream=facts.stream)
         now = self._clock()
@@ -296,7 +309,7 @@ class Admission:
         )
         if isinstance(hold, HoldRefused):
             return Refusal(problem=refusal_problem(hold), model=facts.model, stream=facts.stream)
-        cap = wish.cap_for(hold.amount_nano, rates, estimated, facts)
+        cap = wish.cap_for(hold.amount_nano, rates, counted, facts)
         return Admitted(
             request_id=request_id,
             dialect=dialect,
@@ -311,9 +324,11 @@ class Admission:
             candidates=candidates,
             hold=hold,
             input_tokens_estimated=estimated,
+            input_tokens_counted=counted,
             output_tokens_cap=cap,
             ceiling_nano=wish.ceiling(cap, offer, rates, facts, key.max_per_request_nano),
             grows=wish.grows,
+            strict=key.strict_losses,
             is_capped=cap is not None or wish.capped_by_caller or offer.model.output_tokens_max is not None,
             output_tokens_max=(cap or wish.output_tokens_max) * facts.choices,
         )
@@ -366,37 +381,44 @@ def plan(
     offer: Offer,
     rates: Rates,
     estimated: int,
+    counted: int,
     max_per_request_nano: int | None,
     settings: AdmissionSettings,
 ) -> Wish | Problem:
-    """How much to hold for a call, or why its key can never pay for it."""
+    """How much to hold for a call, or why its key can never pay for it.
+
+    Providers put prompts of their own before the caller's, so no hold is for less input than a floor. Without
+    it a burst of short calls would be let in on much less than they turn out to cost.
+    """
     model_max = offer.model.output_tokens_max or settings.output_tokens_unknown
     asked = facts.output_tokens_max
     output = model_max if asked is None else min(asked, offer.model.output_tokens_max or asked)
     grows = asked is None and facts.stream
     held_output = min(output, settings.stream_slice_tokens) if grows else output
 
-    def price_of(output_tokens: int) -> int:
+    def price_of(input_tokens: int, output_tokens: int) -> int:
         return quote(
             rates,
-            input_tokens_max=estimated,
+            input_tokens_max=input_tokens,
             output_tokens_max=output_tokens * facts.choices,
             cache_writes=facts.cache_writes,
         )
 
-    amount, least = price_of(held_output), price_of(min(output, settings.useful_output_tokens_min))
+    floor, useful = settings.input_tokens_held_min, min(output, settings.useful_output_tokens_min)
+    amount, least = price_of(max(estimated, floor), held_output), price_of(max(counted, floor), useful)
     if max_per_request_nano is not None:
-        if least > max_per_request_nano:
+        needed = price_of(counted, useful)
+        if needed > max_per_request_nano:
             return RequestLimitReached(
-                f"This call could cost ${format_usd(least)} or more, and the key allows "
+                f"This call could cost ${format_usd(needed)} or more, and the key allows "
                 f"${format_usd(max_per_request_nano)} for one request.",
                 headers=(("x-should-retry", "false"),),
                 figures={
                     "max_per_request_usd": format_usd(max_per_request_nano),
-                    "needed_usd": format_usd(least),
+                    "needed_usd": format_usd(needed),
                 },
             )
-        amount = min(amount, max_per_request_nano)
+        amount, least = min(amount, max_per_request_nano), min(least, max_per_request_nano)
     # A model that costs nothing still gets a hold, the smallest there is: one call, one entry in the books.
     return Wish(
         amount_nano=min(max(1, amount), AMOUNT_NANO_MAX),
@@ -405,7 +427,7 @@ def plan(
         output_tokens_max=output,
         capped_by_caller=asked is not None,
         grows=grows,
-        full_nano=price_of(output),
+        full_nano=price_of(estimated, output),
     )
 
 
@@ -446,6 +468,11 @@ def refusal_problem(refused: HoldRefused) -> Problem:
     if refused.reason == "account_frozen":
         return AccountFrozen("Spending is frozen for the owner of this key.")
     return BadKey("This key is disabled or was deleted.")
+
+
+def _asks_strictly(exchange: Exchange) -> bool:
+    value = exchange.header(b"x-ruapi-strict-losses")
+    return value is not None and value.strip().lower() in {b"1", b"true", b"yes"}
 
 
 def tokens_of(usage: Usage) -> int:

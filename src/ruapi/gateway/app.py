@@ -13,20 +13,30 @@ from urllib.parse import unquote
 import msgspec
 
 from ruapi.clock import Clock
-from ruapi.dialects.registry import ANTHROPIC_MESSAGES, OPENAI_CHAT, ClientDialect
-from ruapi.errors import MethodNotAllowed, PathNotFound, Problem, Unavailable
+from ruapi.dialects.registry import (
+    ANTHROPIC_MESSAGES,
+    OPENAI_CHAT,
+    OPENAI_EMBEDDINGS,
+    OPENAI_RESPONSES,
+    ClientDialect,
+)
+from ruapi.errors import BodyTooSlow, MethodNotAllowed, Overloaded, PathNotFound, Problem, Unavailable
 from ruapi.gateway.admit import Admission
 from ruapi.gateway.authenticate import Caller, Keyring
+from ruapi.gateway.counting import Counting
 from ruapi.gateway.listings import Listings
 from ruapi.gateway.pipeline import Pipeline
 from ruapi.gateway.problems import JSON_TYPE, identity_headers, refuse
-from ruapi.gateway.server import ClientGone, Exchange
+from ruapi.gateway.server import BodyTimedOut, ClientGone, Exchange
 from ruapi.identifiers import new_identifier
 
 CALLS: dict[str, ClientDialect] = {
     "/v1/chat/completions": OPENAI_CHAT,
+    "/v1/responses": OPENAI_RESPONSES,
     "/v1/messages": ANTHROPIC_MESSAGES,
+    "/v1/embeddings": OPENAI_EMBEDDINGS,
 }
+COUNT_TOKENS = "/v1/messages/count_tokens"
 _PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 
 Reader = Callable[[Caller, bytes], Awaitable[dict[str, Any] | Problem]]
@@ -42,6 +52,7 @@ class App:
         keyring: Keyring,
         admission: Admission,
         listings: Listings,
+        counting: Counting,
         clock: Clock,
         is_ready: Callable[[], bool],
         metrics: Callable[[], bytes],
@@ -50,6 +61,7 @@ class App:
         self._keyring = keyring
         self._admission = admission
         self._listings = listings
+        self._counting = counting
         self._clock = clock
         self._is_ready = is_ready
         self._metrics = metrics
@@ -57,6 +69,7 @@ class App:
             "/v1/models": self._models,
             "/v1/key": self._key,
             "/v1/credits": self._credits,
+            "/v1/generation": self._generation,
         }
 
     async def handle(self, exchange: Exchange) -> None:
@@ -76,7 +89,9 @@ class App:
 
     async def _handle_other(self, exchange: Exchange, path: str) -> None:
         dialect = _dialect_of_reader(exchange)
-        if path in self._readers or path.startswith("/v1/models/"):
+        if path == COUNT_TOKENS:
+            await self._count(exchange)
+        elif path in self._readers or path.startswith("/v1/models/"):
             if exchange.method not in {"GET", "HEAD"}:
                 self._refuse(exchange, dialect, _method_not_allowed("GET"))
                 return
@@ -102,8 +117,30 @@ class App:
             self._refuse(
                 exchange,
                 dialect,
-                PathNotFound(f"There is nothing at {_shown(path)}. Calls go to /v1/chat/completions or /v1/messages."),
+                PathNotFound(
+                    f"There is nothing at {_shown(path)}. "
+                    "Calls go to /v1/chat/completions, /v1/responses or /v1/messages."
+                ),
             )
+
+    async def _count(self, exchange: Exchange) -> None:
+        if exchange.method != "POST":
+            self._refuse(exchange, ANTHROPIC_MESSAGES, _method_not_allowed("POST"))
+            return
+        request_id = self._identifier()
+        try:
+            caller = await self._keyring.authenticate(exchange, self._clock())
+            problem = (
+                caller if isinstance(caller, Problem) else await self._counting.count(exchange, caller, request_id)
+            )
+        except ClientGone:
+            return
+        except BodyTimedOut:
+            problem = BodyTooSlow("The body stopped coming. Send it again.")
+        except Unavailable:
+            problem = Overloaded("The database cannot be read at present.", headers=(("retry-after", "1"),))
+        if problem is not None:
+            refuse(exchange, ANTHROPIC_MESSAGES, problem, request_id)
 
     def _answer_plainly(self, exchange: Exchange, path: str) -> None:
         if path == "/metrics":
@@ -143,6 +180,9 @@ class App:
 
     async def _key(self, caller: Caller, query: bytes) -> dict[str, Any] | Problem:  # noqa: ARG002
         return await self._listings.key(caller)
+
+    async def _generation(self, caller: Caller, query: bytes) -> dict[str, Any] | Problem:
+        return await self._listings.generation(caller, query)
 
     async def _credits(self, caller: Caller, query: bytes) -> dict[str, Any] | Problem:  # noqa: ARG002
         return await self._listings.credits(caller)

@@ -153,8 +153,19 @@ class Keyring:
         return problem
 
 
+_KEY_PARAMETERS = (b"key", b"api_key", b"api-key", b"apikey", b"x-api-key", b"access_token", b"token", b"authorization")
+
+
+def _names_a_key(query: bytes) -> bool:
+    """Whether the query of a URL carries what looks like a key, by its name or by its beginning."""
+    names = [pair.partition(b"=")[0].lower() for pair in query.split(b"&")]
+    return any(name in _KEY_PARAMETERS for name in names) or b"sk-ruapi" in query
+
+
 def presented_key(request: Headers) -> str | Problem:
     """The key's text out of ``Authorization: Bearer`` or ``x-api-key``."""
+    if request.query and _names_a_key(request.query):
+        return BadKey("A key was sent in the URL, where logs keep it. Send it as 'Authorization: Bearer <key>' only.")
     authorizations, api_keys = request.header_values(b"authorization"), request.header_values(b"x-api-key")
     presented: list[str] = []
     for value in authorizations:
@@ -164,8 +175,6 @@ def presented_key(request: Headers) -> str | Problem:
         presented.append(credentials)
     presented += [value.decode("latin-1") for value in api_keys]
     if not presented:
-        if request.query and b"key=" in request.query:
-            return BadKey("A key was sent in the URL, where logs keep it. Send it as 'Authorization: Bearer <key>'.")
         return BadKey("No API key was sent. Send it as 'Authorization: Bearer <key>' or 'x-api-key: <key>'.")
     if any(other != presented[0] for other in presented[1:]):
         return InvalidRequest("Two different keys were sent. Send one, in 'Authorization' or in 'x-api-key'.")

@@ -155,7 +155,11 @@ class Directory:
                 figures={"param": "model"},
             )
         served = {public for line in self._state.lines.values() for public, _ in line.channel.models}
-        near = difflib.get_close_matches(name, sorted(served | set(self._state.prices)), n=1, cutoff=0.5)
+        if name in served:
+            return ModelNotFound(
+                f"The model '{name}' has no price and cannot be called until it has one.", figures={"param": "model"}
+            )
+        near = difflib.get_close_matches(name, sorted(self._state.prices), n=1, cutoff=0.5)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         return ModelNotFound(
             f"The model '{name}' does not exist here.{hint} GET /v1/models lists what there is.",

@@ -9,7 +9,7 @@ import msgspec
 
 from ruapi.clock import Clock, day_of, format_instant
 from ruapi.credentials.api_key import redact
-from ruapi.errors import InvalidRequest, ModelNotFound, Problem
+from ruapi.errors import GenerationNotFound, InvalidRequest, ModelNotFound, Problem
 from ruapi.gateway.authenticate import Caller
 from ruapi.gateway.directory import Directory, Offer
 from ruapi.ledger.windows import window_of, window_start
@@ -89,6 +89,41 @@ class Listings:
                 "expires_at": None if key.expires_at is None else format_instant(key.expires_at),
                 "models": list(key.models),
                 "is_free_tier": False,
+            }
+        }
+
+    async def generation(self, caller: Caller, query: bytes) -> dict[str, Any] | Problem:
+        """``GET /v1/generation?id=``: one call of this key, by its request id, with OpenRouter's names."""
+        wanted = next(iter(parse_qs(query.decode("latin-1")).get("id", ())), "")
+        request_id = (
+            wanted if wanted.startswith("req_") else f"req_{wanted.rpartition('_')[2].removeprefix('chatcmpl-')}"
+        )
+        row = await self._store.read_log(request_id)
+        if row is None or row.key_id != caller.key.id:
+            return GenerationNotFound("There is no such call here. 'id' is the 'x-request-id' of its answer.")
+        return {
+            "data": {
+                "id": row.request_id,
+                "model": row.model,
+                "created_at": format_instant(row.time),
+                "streamed": row.stream,
+                "status": row.status,
+                "finish_reason": row.finish_reason,
+                "provider_name": row.channel,
+                "tokens_prompt": row.input_tokens,
+                "tokens_completion": row.output_tokens,
+                "native_tokens_prompt": row.input_tokens,
+                "native_tokens_cached": row.cached_input_tokens,
+                "native_tokens_completion": row.output_tokens,
+                "native_tokens_reasoning": row.reasoning_tokens,
+                "total_cost": _number(row.cost_nano),
+                "usage": _number(row.cost_nano),
+                "cost_usd": format_usd(row.cost_nano),
+                "usage_source": row.usage_source,
+                "latency": row.first_token_ms if row.first_token_ms is not None else row.total_ms,
+                "generation_time": row.total_ms,
+                "losses": row.losses.split(",") if row.losses else [],
+                "upstream_id": row.upstream_request_id,
             }
         }
 

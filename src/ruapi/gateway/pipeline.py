@@ -15,12 +15,13 @@ or recovery ends it, whatever happens in between.
 from __future__ import annotations
 
 import asyncio
+import traceback
 
 import structlog
 
 from ruapi.clock import Clock
 from ruapi.dialects.registry import ClientDialect
-from ruapi.errors import GatewayFault, Overloaded, Problem, Refused, Unavailable
+from ruapi.errors import BodyTooSlow, GatewayFault, Overloaded, Problem, Unavailable
 from ruapi.gateway.admit import Admission, Admitted, tokens_of
 from ruapi.gateway.authenticate import Caller, Keyring
 from ruapi.gateway.problems import refuse
@@ -34,15 +35,6 @@ from ruapi.storage.records import LogRow
 log = structlog.get_logger("ruapi.pipeline")
 
 _REFUSALS_WAITING_MAX = 1_000
-
-
-class BodyTooSlow(Refused):
-    """The body stopped coming."""
-
-    __slots__ = ()
-    code = "request_timeout"
-    status = 408
-    retryable = True
 
 
 class Pipeline:
@@ -85,7 +77,7 @@ class Pipeline:
         except BodyTimedOut:
             refuse(exchange, dialect, BodyTooSlow("The body stopped coming. Send it again."), request_id)
         except Unavailable as fault:
-            log.error("the database cannot be used", request_id=request_id, fault=str(fault))
+            log.error("the database cannot be used", request_id=request_id, fault=str(fault))  # noqa: TRY400 - known
             problem = Overloaded("The books cannot be written at present.", headers=(("retry-after", "1"),))
             refuse(exchange, dialect, problem, request_id)
         finally:
@@ -115,7 +107,9 @@ class Pipeline:
 
     async def _void(self, admitted: Admitted, fault: BaseException) -> None:
         """Our own fault: give the money back. A hold that was settled before stays as it is."""
-        log.error("call broke", request_id=admitted.request_id, fault=type(fault).__name__, exc_info=fault)
+        # The frames and the type, never the message: it could quote a body or a key.
+        frames = "".join(traceback.format_tb(fault.__traceback__)[-8:])
+        log.error("call broke", request_id=admitted.request_id, fault=type(fault).__name__, frames=frames)
         await self._settlements.settle(admitted, Outcome(status=500, error_code=GatewayFault.code))
 
     def _log_refusal(

@@ -10,7 +10,6 @@ let the last bytes go. An answered request is a charged request.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable
 from typing import TypeVar
@@ -18,21 +17,26 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from ruapi.canon.events import ErrorReport
+from ruapi.canon.losses import Loss
 from ruapi.canon.usage import Usage
 from ruapi.clock import Clock
-from ruapi.dialects.passage import FrameTooLarge, StreamPassage
+from ruapi.dialects.passage import FrameSplitter, FrameTooLarge, StreamPassage, payload_of
+from ruapi.dialects.registry import CODECS
 from ruapi.errors import (
+    BadKey,
+    Overloaded,
     Problem,
     UpstreamBroken,
     UpstreamCredentialsRejected,
-    UpstreamFailed,
     UpstreamOverloaded,
-    UpstreamTimedOut,
+    UpstreamUnpaid,
     UpstreamUnreachable,
 )
 from ruapi.gateway.admit import HOLD_LIFE_MS, Admitted
 from ruapi.gateway.directory import Directory
 from ruapi.gateway.problems import JSON_TYPE, identity_headers, redact, refuse
+from ruapi.gateway.provider_problems import CREDENTIALS_REJECTED, UNPAID, problem_of_fault, problem_of_report
 from ruapi.gateway.server import Exchange
 from ruapi.gateway.settle import Outcome, Settlements, count_texts, counted_usage
 from ruapi.gateway.translate import Outbound, outbound
@@ -41,9 +45,9 @@ from ruapi.pricing.cost import cost_of
 from ruapi.pricing.estimate import count_output_bytes
 from ruapi.pricing.quote import quote
 from ruapi.routing.candidates import Candidate, in_order
-from ruapi.routing.retry import may_retry
+from ruapi.routing.retry import RETRYABLE_STATUSES, may_retry
 from ruapi.storage.interface import MoneyStore
-from ruapi.upstream import Answer, Saturated, TimedOut, Timeouts, Upstream, UpstreamError
+from ruapi.upstream import Answer, Timeouts, Upstream, UpstreamError
 
 log = structlog.get_logger("ruapi.relay")
 
@@ -56,8 +60,15 @@ _ERROR_BYTES_MAX = 256 * 1024
 _JOURNAL_EVERY_S = 1.0
 _BACKOFF_S = 0.25
 _PIECE_BYTES = 4_096
+_AFTER_THE_END_S = 0.1
 
 Result = TypeVar("Result")
+
+# What a caller is told whose call was ended from our side; one who left is told nothing.
+_STOPPED: dict[str, Problem] = {
+    "key_revoked": BadKey("This key was disabled or deleted while the answer was on its way."),
+    "stopping": Overloaded("The gateway is stopping. Try again.", headers=(("retry-after", "2"),)),
+}
 
 
 class Stopped(Exception):
@@ -128,6 +139,12 @@ class Relay:
         self.slice = stream_slice_tokens
         self.live: dict[str, set[LiveCall]] = {}
 
+    def stop_all(self) -> None:
+        """End every open call, because the server is stopping."""
+        for calls in list(self.live.values()):
+            for call in tuple(calls):
+                call.stop("stopping")
+
     def stop_key(self, key_id: str) -> None:
         """Cut the open calls of a key that was revoked."""
         for call in tuple(self.live.get(key_id, ())):
@@ -155,12 +172,13 @@ class Relay:
         if isinstance(reached, Problem):
             return await self.failed(exchange, admitted, outcome, reached)
         answer, sent = reached
+        outcome.losses, outcome.upstream_dialect = named(sent.losses), sent.dialect
         identifier = answer.header(b"x-request-id") or answer.header(b"request-id")
         outcome.upstream_request_id = identifier.decode("latin-1")[:200] if identifier else None
         try:
             if answer.status != 200:
                 return await self._provider_error(exchange, admitted, call, outcome, answer, sent)
-            if admitted.facts.stream and not _is_json(answer):
+            if admitted.facts.stream and _is_event_stream(answer):
                 return await StreamRelay(self, exchange, admitted, call, outcome, answer, sent).run()
             return await self._whole(exchange, admitted, call, outcome, answer, sent)
         finally:
@@ -181,9 +199,11 @@ class Relay:
             outcome.channel = candidate.channel_name
             reached = await self._attempt(exchange, admitted, call, candidate)
             if isinstance(reached, UpstreamError):
-                problem = _problem_of(reached)
+                problem = problem_of_fault(reached)
                 if last or not may_retry(status=None, sent=reached.sent):
                     return problem
+            elif isinstance(reached, Problem):
+                return reached
             elif reached is None:
                 problem = UpstreamUnreachable(f"The channel for '{admitted.facts.model}' was just removed.")
             else:
@@ -198,11 +218,13 @@ class Relay:
 
     async def _attempt(
         self, exchange: Exchange, admitted: Admitted, call: LiveCall, candidate: Candidate
-    ) -> tuple[Answer, Outbound] | UpstreamError | None:
+    ) -> tuple[Answer, Outbound] | UpstreamError | Problem | None:
         line = self.directory.line(candidate.channel_id)
         if line is None:
             return None
         sent = outbound(exchange, admitted, candidate, line)
+        if isinstance(sent, Problem):
+            return sent
         try:
             answer = await call.wait_for(
                 self.upstream.send(
@@ -233,15 +255,17 @@ class Relay:
         call: LiveCall,
         outcome: Outcome,
         answer: Answer,
-        sent: Outbound,  # noqa: ARG002 - the same signature as the other endings
+        sent: Outbound,
     ) -> Outcome:
         try:
             body = await call.wait_for(answer.read(self._answer_bytes_max))
         except UpstreamError as fault:
-            return await self.failed(exchange, admitted, outcome, _problem_of(fault))
+            return await self.failed(exchange, admitted, outcome, problem_of_fault(fault))
         except Stopped:
             return await self.stopped(exchange, admitted, call, outcome, usage=None)
-        reading = admitted.dialect.read_answer(body)
+        reading = sent.carriage.read_answer(body)
+        if isinstance(reading, ErrorReport):
+            return await self.failed(exchange, admitted, outcome, problem_of_report(reading, sent.secret))
         if reading is None:
             problem = UpstreamBroken("The provider's answer is not of its own protocol.")
             return await self.failed(exchange, admitted, outcome, problem)
@@ -251,15 +275,17 @@ class Relay:
             usage = counted_usage(admitted, usage, count_texts(reading.output_texts))
             outcome.usage_source = "counted"
         outcome.usage = usage
+        # Written before the charge, so that the log names every loss; only a charge that the money cut short
+        # makes it be written again.
+        expected = format_usd(cost_of(usage, admitted.rates))
+        answer_body = sent.carriage.answer_body(usage=usage, cost_usd=expected)
+        outcome.losses = named(sent.losses, sent.carriage.answer_losses)
         settled = await self.settlements.settle(admitted, outcome)
-        headers = [
-            JSON_TYPE,
-            *identity_headers(admitted.request_id),
-            (b"x-ruapi-cost-usd", format_usd(settled.final_nano).encode()),
-        ]
-        if admitted.output_tokens_cap is not None:
-            headers.append((b"x-ruapi-output-tokens-max", b"%d" % admitted.output_tokens_cap))
-        exchange.respond(200, headers, body)
+        cost = format_usd(settled.final_nano)
+        if cost != expected:
+            answer_body = sent.carriage.answer_body(usage=usage, cost_usd=cost)
+        headers = [JSON_TYPE, *_answer_headers(admitted, outcome.losses), (b"x-ruapi-cost-usd", cost.encode())]
+        exchange.respond(200, headers, answer_body)
         return outcome
 
     async def _provider_error(
@@ -282,23 +308,27 @@ class Relay:
         if status in (401, 403):
             log.error("the provider rejected a channel's credentials", channel=outcome.channel, status=status)
         if status == 401:
-            problem = UpstreamCredentialsRejected(
-                "The provider rejected the credentials of this gateway's channel. Your own key is fine: tell the operator."
-            )
+            problem = UpstreamCredentialsRejected(CREDENTIALS_REJECTED)
             return await self.failed(exchange, admitted, outcome, problem)
-        readable = 400 <= status < 600 and status not in (402, 407) and _is_error_object(body)
+        if status in (402, 407):
+            return await self.failed(exchange, admitted, outcome, UpstreamUnpaid(UNPAID))
+        readable = 400 <= status < 600 and _is_error_object(body)
         if not readable:
             if status in (529, 503):
                 problem = UpstreamOverloaded(f"The provider has no capacity at present (status {status}).")
             else:
                 problem = UpstreamBroken(f"The provider answered with status {status} and no readable error.")
             return await self.failed(exchange, admitted, outcome, problem)
+        if sent.dialect != admitted.dialect.name:
+            report = CODECS[sent.dialect].decode_error(status, _as_mapping(answer), body)
+            return await self.failed(exchange, admitted, outcome, problem_of_report(report, sent.secret))
         await self.settlements.settle(admitted, outcome)
         headers = [JSON_TYPE, *identity_headers(admitted.request_id)]
-        for name in (b"retry-after", b"retry-after-ms", b"x-should-retry"):
+        for name in (b"retry-after", b"retry-after-ms"):
             value = answer.header(name)
             if value is not None:
                 headers.append((name, value))
+        headers.append((b"x-should-retry", b"true" if status in RETRYABLE_STATUSES else b"false"))
         exchange.respond(status, headers, redact(body, sent.secret))
         return outcome
 
@@ -319,13 +349,20 @@ class Relay:
         outcome: Outcome,
         *,
         usage: Usage | None,
+        passage: StreamPassage | None = None,
     ) -> Outcome:
         """The caller left or the key was revoked: what was delivered is charged; of a whole answer that is nothing."""
-        outcome.status, outcome.error_code = 499, call.reason
-        outcome.usage, outcome.usage_source = usage, "counted"
+        problem = _STOPPED.get(call.reason or "")
+        outcome.status = 499 if problem is None else problem.status
+        outcome.error_code, outcome.usage, outcome.usage_source = call.reason, usage, "counted"
         await self.settlements.settle(admitted, outcome)
-        if not exchange.gone:
+        if problem is None or exchange.gone:
             exchange.abort()
+        elif exchange.started and passage is not None:
+            exchange.write(passage.fail(problem, admitted.request_id))
+            exchange.finish()
+        else:
+            refuse(exchange, admitted.dialect, problem, admitted.request_id)
         return outcome
 
 
@@ -348,8 +385,8 @@ class StreamRelay:
         self._call = call
         self._outcome = outcome
         self._answer = answer
-        self._secret = sent.secret
-        self._passage: StreamPassage = admitted.dialect.open_passage(usage_wanted=admitted.facts.usage_wanted)
+        self._sent = sent
+        self._passage: StreamPassage = sent.carriage.open_passage()
         self._held_nano = admitted.hold.amount_nano
         self._check_at = 0
         self._journal_at = 0.0
@@ -360,9 +397,7 @@ class StreamRelay:
         """Pump until the provider's end, then settle and let the ending go."""
         outcome, exchange, passage, admitted = self._outcome, self._exchange, self._passage, self._admitted
         outcome.status = 200
-        headers = _SSE_HEADERS + identity_headers(admitted.request_id)
-        if admitted.output_tokens_cap is not None:
-            headers.append((b"x-ruapi-output-tokens-max", b"%d" % admitted.output_tokens_cap))
+        headers = _SSE_HEADERS + _answer_headers(admitted, named(self._sent.losses, ()))
         problem: Problem | None = None
         try:
             full = await self._pump(headers)
@@ -371,10 +406,12 @@ class StreamRelay:
         except FrameTooLarge as fault:
             problem = UpstreamBroken(f"The provider broke its own protocol: {fault}.")
         except UpstreamError as fault:
-            problem = _problem_of(fault)
+            problem = problem_of_fault(fault)
         else:
             if full:
                 return await self._cut()
+        if problem is None and passage.error is not None:
+            problem = problem_of_report(passage.error, self._sent.secret)
         if problem is not None and not exchange.started:
             return await self._relay.failed(exchange, admitted, outcome, problem)
         self._conclude()
@@ -387,9 +424,9 @@ class StreamRelay:
         if problem is not None:
             exchange.write(passage.fail(problem, admitted.request_id))
         else:
-            exchange.write(passage.close(cost_usd=cost))
+            ending = passage.close(cost_usd=cost, usage=outcome.usage)
+            exchange.write(redact(ending, self._sent.secret) if passage.failed else ending)
         exchange.finish()
-        await self._read_to_the_end()
         return outcome
 
     async def _pump(self, headers: list[tuple[bytes, bytes]]) -> bool:
@@ -398,10 +435,11 @@ class StreamRelay:
         A fast provider sends much in one piece; where the hold grows with the output it is passed on in
         small ones, so that no more leaves than is paid for.
         """
-        passage, answer, call, grows = self._passage, self._answer, self._call, self._admitted.grows
-        while not passage.complete:
-            data = await call.wait_for(answer.next_chunk())
+        passage, grows = self._passage, self._admitted.grows
+        while True:
+            data = await self._next_chunk()
             if not data:
+                self._write(passage.end_of_input(), headers)
                 return False
             if not grows or len(data) <= _PIECE_BYTES:
                 if await self._pass_on(data, headers):
@@ -410,19 +448,37 @@ class StreamRelay:
                 for start in range(0, len(data), _PIECE_BYTES):
                     if await self._pass_on(data[start : start + _PIECE_BYTES], headers):
                         return True
-        return False
+
+    def _write(self, data: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        if not data:
+            return
+        if not self._exchange.started:
+            self._exchange.start_stream(200, headers)
+            self._outcome.first_token_ms = self._relay.clock() - self._admitted.started_at
+        self._exchange.write(data)
+
+    async def _next_chunk(self) -> bytes:
+        """More of the answer; empty at its end.
+
+        After its own last frame the end follows at once, or never: a provider that keeps the connection open
+        does not keep the caller waiting.
+        """
+        if not self._passage.complete:
+            return await self._call.wait_for(self._answer.next_chunk())
+        try:
+            async with asyncio.timeout(_AFTER_THE_END_S):
+                return await self._call.wait_for(self._answer.next_chunk())
+        except (TimeoutError, UpstreamError):
+            return b""
 
     async def _pass_on(self, data: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
         """Read a piece, let go of what may leave, and see to the hold; True when that is used up."""
         exchange, passage = self._exchange, self._passage
         forward = passage.feed(data)
-        if forward:
-            if passage.failed:
-                forward = redact(forward, self._secret)
-            if not exchange.started:
-                exchange.start_stream(200, headers)
-                self._outcome.first_token_ms = self._relay.clock() - self._admitted.started_at
-            exchange.write(forward)
+        if passage.failed and not exchange.started:
+            self._note_early_failure(forward)
+        elif forward:
+            self._write(redact(forward, self._sent.secret) if passage.failed else forward, headers)
             await exchange.drain()
             if exchange.gone:
                 raise Stopped
@@ -435,6 +491,13 @@ class StreamRelay:
             self._journal_at = now + _JOURNAL_EVERY_S
             self._journal()
         return False
+
+    def _note_early_failure(self, forward: bytes) -> None:
+        """An error before anything else: the caller gets it as an error answer instead of a stream."""
+        codec = CODECS.get(self._sent.dialect)
+        for frame in FrameSplitter().feed(forward):
+            if self._passage.error is None and codec is not None:
+                self._passage.error = codec.decode_error(502, {}, payload_of(frame))
 
     # --- the hold grows with the output ------------------------------------------------------------------
 
@@ -489,6 +552,7 @@ class StreamRelay:
         outcome = self._outcome
         outcome.finish_reason = self._passage.finish_reason
         outcome.usage, outcome.usage_source = self._usage_so_far()
+        outcome.losses = named(self._sent.losses, self._passage.losses)
         nothing_came = not self._passage.output_events and self._passage.usage is None
         if self._passage.failed:
             outcome.error_code = "upstream_error"
@@ -505,7 +569,9 @@ class StreamRelay:
         usage = None
         if self._passage.output_events or self._passage.usage is not None:
             usage, self._outcome.usage_source = self._usage_so_far()
-        return await self._relay.stopped(self._exchange, self._admitted, self._call, self._outcome, usage=usage)
+        return await self._relay.stopped(
+            self._exchange, self._admitted, self._call, self._outcome, usage=usage, passage=self._passage
+        )
 
     async def _cut(self) -> Outcome:
         """Money ran out in mid-answer: a clean ending in the dialect's own words, and the provider is let go."""
@@ -520,13 +586,6 @@ class StreamRelay:
         self._exchange.write(self._passage.cut(cost_usd=format_usd(cost), usage=usage))
         self._exchange.finish()
         return self._outcome
-
-    async def _read_to_the_end(self) -> None:
-        """The caller has everything; read what little follows, so that the connection can serve again."""
-        with contextlib.suppress(UpstreamError, Stopped, TimeoutError):
-            async with asyncio.timeout(1):
-                while await self._call.wait_for(self._answer.next_chunk()):
-                    pass
 
     # --- the journal ---------------------------------------------------------------------------------------
 
@@ -543,8 +602,27 @@ class StreamRelay:
             await asyncio.gather(*self._journals, return_exceptions=True)
 
 
-def _is_json(answer: Answer) -> bool:
-    return (answer.header(b"content-type") or b"").lower().startswith(b"application/json")
+def named(*groups: tuple[Loss, ...]) -> str:
+    """The names of losses, each once, as the header and the log have them."""
+    return ",".join(dict.fromkeys(loss.name for group in groups for loss in group))
+
+
+def _answer_headers(admitted: Admitted, losses: str) -> list[tuple[bytes, bytes]]:
+    headers = identity_headers(admitted.request_id)
+    if admitted.output_tokens_cap is not None:
+        headers.append((b"x-ruapi-output-tokens-max", b"%d" % admitted.output_tokens_cap))
+    if losses:
+        headers.append((b"x-ruapi-losses", losses.encode()))
+    return headers
+
+
+def _as_mapping(answer: Answer) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+
+
+def _is_event_stream(answer: Answer) -> bool:
+    content_type = answer.header(b"content-type")
+    return content_type is None or content_type.lower().startswith(b"text/event-stream")
 
 
 def _is_error_object(body: bytes) -> bool:
@@ -552,14 +630,6 @@ def _is_error_object(body: bytes) -> bool:
         document = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return False
+    if type(document) is list and document:  # Gemini's streams
+        document = document[0]
     return type(document) is dict and type(document.get("error")) in (dict, str)
-
-
-def _problem_of(fault: UpstreamError) -> UpstreamFailed:
-    if isinstance(fault, TimedOut):
-        return UpstreamTimedOut(f"The provider did not answer in time ({fault.stage}).")
-    if isinstance(fault, Saturated):
-        return UpstreamOverloaded("All connections to the provider are busy.")
-    if not fault.sent:
-        return UpstreamUnreachable("The provider cannot be reached at present.")
-    return UpstreamBroken("The provider's answer broke off or was not HTTP.")

@@ -41,6 +41,9 @@ from typing import TYPE_CHECKING, Final, cast
 import httptools
 import msgspec
 
+from ruapi.clock import system_clock
+from ruapi.identifiers import new_identifier
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine
@@ -664,9 +667,11 @@ class _Connection(asyncio.Protocol):
 
     def _refuse(self, refusal: _Refused) -> None:
         body = _error_body(refusal.code, refusal.message)
+        request_id = new_identifier("req", system_clock()).encode()
         self.transport.write(
-            b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b"
-            % (_STATUS_LINES[refusal.status], len(body), self.server.date_line, body)
+            b"%bcontent-type: application/json\r\nx-request-id: %b\r\nrequest-id: %b\r\ncontent-length: %d\r\n"
+            b"%bconnection: close\r\n\r\n%b"
+            % (_STATUS_LINES[refusal.status], request_id, request_id, len(body), self.server.date_line, body)
         )
         current, self._current = self._current, None
         if current is not None:

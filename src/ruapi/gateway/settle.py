@@ -36,6 +36,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     first_token_ms: int | None = None
     upstream_request_id: str | None = None
     losses: str = ""
+    upstream_dialect: str = ""
 
 
 class Settlements:
@@ -93,7 +94,7 @@ def counted_usage(admitted: Admitted, reported: Usage | None, output_tokens: int
     if reported is not None and reported.input_tokens is not None:
         output = max(output_tokens, reported.output_tokens or 0)
         return msgspec.structs.replace(reported, output_tokens=output)
-    return Usage(input_tokens=admitted.input_tokens_estimated, output_tokens=output_tokens)
+    return Usage(input_tokens=admitted.input_tokens_counted, output_tokens=output_tokens)
 
 
 def count_texts(texts: list[str]) -> int:
@@ -112,7 +113,7 @@ def log_row(admitted: Admitted, outcome: Outcome, now: int) -> LogRow:
         model=admitted.facts.model,
         channel=outcome.channel,
         client_dialect=admitted.dialect.name,
-        upstream_dialect=admitted.dialect.name,
+        upstream_dialect=outcome.upstream_dialect,
         stream=admitted.facts.stream,
         status=outcome.status,
         error_code=outcome.error_code,

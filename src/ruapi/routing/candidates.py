@@ -16,14 +16,30 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     weight: int = 1
 
 
+_UNTRANSLATABLE = frozenset({"openai_embeddings"})
+
 DIALECTS_OF_KIND: dict[str, tuple[str, ...]] = {
-    "openai": ("openai_chat", "openai_responses"),
-    "openai-compatible": ("openai_chat",),
+    "openai": ("openai_chat", "openai_responses", "openai_embeddings"),
+    "openai-compatible": ("openai_chat", "openai_embeddings"),
     "openai-responses": ("openai_responses",),
     "anthropic": ("anthropic_messages",),
     "gemini": ("gemini",),
 }
-"""The dialects that a channel of each kind speaks."""
+"""The dialects that a channel of each kind speaks; the first one is for callers of another."""
+
+
+def upstream_dialect(kind: str, client: str) -> str | None:
+    """The dialect in which a channel of that kind is spoken to for a caller of dialect ``client``.
+
+    The caller's own where the channel has it; else its first. None where nothing of its kind fits: only
+    embeddings answer embeddings.
+    """
+    spoken = DIALECTS_OF_KIND.get(kind, ())
+    if client in spoken:
+        return client
+    if client in _UNTRANSLATABLE or not spoken:
+        return None
+    return spoken[0]
 
 
 def in_order(candidates: list[Candidate], dice: float) -> list[Candidate]:

@@ -36,7 +36,6 @@ from ruapi.storage.records import (
 from ruapi.storage.rows import columns, from_row, from_rows, insert, to_row, upsert
 from ruapi.storage.verification import broken_invariants
 
-
 # A server notes last uses meanwhile; an edit must not set them back to what its author saw.
 _UPSERT_KEY = upsert(Key, "api_key", keep=("last_used_at",))
 

@@ -67,6 +67,10 @@ class MoneyStore(Protocol):
         """What a key has drawn in its window and since the given UTC days."""
         ...
 
+    async def read_log(self, request_id: str) -> LogRow | None:
+        """One log row."""
+        ...
+
     async def account_figures(self, account_id: str) -> AccountFigures:
         """What was paid into an account, used from it, and remains."""
         ...

@@ -39,9 +39,9 @@ from ruapi.storage.records import (
     Settled,
     Settlement,
 )
+from ruapi.storage.rows import columns, from_row
 
 _BUSY_TIMEOUT_MS = 5_000
-_TAKEN = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY)
 
 
 def connect(path: Path) -> apsw.Connection:
@@ -79,7 +79,11 @@ class SQLiteStore(AdministrationVerbs):
     def migrate(self, *, now: int) -> list[Migration]:
         """Bring the schema up to date; returns what was applied."""
         with self._lock:
-            return migrate(self._administration, now=now)
+            try:
+                # Most commands find nothing to do, and must not wait for the write lock to learn it.
+                return migrate(self._administration, now=now) if pending(self._administration) else []
+            except (apsw.BusyError, apsw.LockedError) as fault:
+                raise Unavailable("the database is locked by another program; try again") from fault
 
     def pending_migrations(self) -> list[Migration]:
         """What ``migrate`` would apply."""
@@ -116,7 +120,7 @@ class SQLiteStore(AdministrationVerbs):
             except BaseException as fault:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-                if isinstance(fault, apsw.ConstraintError) and fault.extendedresult in _TAKEN:
+                if isinstance(fault, apsw.ConstraintError) and str(fault).startswith("UNIQUE"):
                     raise Conflict("it exists already") from fault
                 if isinstance(fault, apsw.BusyError | apsw.LockedError):
                     raise Unavailable("the database is locked by another program; try again") from fault
@@ -179,6 +183,10 @@ class SQLiteStore(AdministrationVerbs):
     async def key_figures(self, key_id: str, *, window: str, today: str, week: str, month: str) -> KeyFigures:
         """See ``MoneyStore``."""
         return await self._read(_key_figures, key_id, window, today, week, month)  # type: ignore[no-any-return]
+
+    async def read_log(self, request_id: str) -> LogRow | None:
+        """See ``MoneyStore``."""
+        return await self._read(_find_log, request_id)  # type: ignore[no-any-return]
 
     async def account_figures(self, account_id: str) -> AccountFigures:
         """See ``MoneyStore``."""
@@ -258,7 +266,13 @@ def _close_boot(connection: apsw.Connection, boot_id: str, now: int) -> None:
 
 
 def _running_boots(connection: apsw.Connection) -> list[tuple[str]]:
-    return list(connection.execute("SELECT id FROM boot WHERE ended_at IS NULL"))
+    """Boots that have not ended, and those that ended in good order but could not settle everything."""
+    return list(
+        connection.execute(
+            """SELECT id FROM boot WHERE ended_at IS NULL
+               UNION SELECT boot_id FROM hold WHERE state IN ('reserved', 'dispatched')"""
+        )
+    )
 
 
 def _changes_since(connection: apsw.Connection, generation: int) -> list[tuple[int, str, str]]:
@@ -308,6 +322,11 @@ def _key_figures(
         usage_week_nano=of_week,
         usage_month_nano=of_month,
     )
+
+
+def _find_log(connection: apsw.Connection, request_id: str) -> LogRow | None:
+    rows = list(connection.execute(f"SELECT {columns(LogRow)} FROM request_log WHERE request_id = ?", (request_id,)))
+    return from_row(LogRow, rows[0]) if rows else None
 
 
 def _account_figures(connection: apsw.Connection, account_id: str) -> AccountFigures:

@@ -21,6 +21,7 @@ from ruapi.credentials.secrets import open_secrets
 from ruapi.gateway.admit import Admission, AdmissionSettings
 from ruapi.gateway.app import App
 from ruapi.gateway.authenticate import Keyring
+from ruapi.gateway.counting import Counting
 from ruapi.gateway.directory import Directory
 from ruapi.gateway.listings import Listings
 from ruapi.gateway.pipeline import Pipeline
@@ -39,7 +40,7 @@ from ruapi.wiring.store import open_store
 
 log = structlog.get_logger("ruapi")
 
-_STOP_GRACE_MS = 30_000
+_FINISH_S = 15
 _CHANGES_EVERY_S = 0.05
 
 
@@ -91,6 +92,12 @@ class Gateway:
             keyring=self._keyring,
             admission=self._admission,
             listings=Listings(self._directory, store, clock),
+            counting=Counting(
+                admission=self._admission,
+                directory=self._directory,
+                upstream=self._upstream,
+                timeouts=upstream_timeouts(settings),
+            ),
             clock=clock,
             is_ready=lambda: self._ready,
             metrics=Metrics(self._figures).render,
@@ -124,6 +131,7 @@ class Gateway:
                 useful_output_tokens_min=settings.useful_output_tokens_min,
                 output_share_percent=settings.output_share_percent,
                 stream_slice_tokens=settings.stream_slice_tokens,
+                input_tokens_held_min=settings.input_tokens_held_min,
                 output_tokens_unknown=settings.output_tokens_unknown,
                 trusted_proxies=settings.trusted_proxies,
             ),
@@ -192,11 +200,10 @@ class Gateway:
     async def stop(self) -> None:
         """Finish what is under way, then close the books."""
         self._ready = False
-        unfinished = await self._server.stop(_STOP_GRACE_MS)
-        if unfinished:
-            for key_id in list(self._relay.live):
-                self._relay.stop_key(key_id)
-            await self._server.stop(5_000)
+        # Calls may finish for a while; then they are told, each in its own shape, before the server lets go.
+        cut = asyncio.get_running_loop().call_later(_FINISH_S, self._relay.stop_all)
+        await self._server.stop(_FINISH_S * 1000 + 5_000)
+        cut.cancel()
         await self._schedule.stop()
         await self._pipeline.drain()
         await self._upkeep.note_last_uses()

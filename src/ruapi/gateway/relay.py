@@ -475,7 +475,7 @@ class StreamRelay:
         """Read a piece, let go of what may leave, and see to the hold; True when that is used up."""
         exchange, passage = self._exchange, self._passage
         forward = passage.feed(data)
-        if passage.failed and not exchange.started:
+        if passage.failed and not exchange.started and not passage.output_events:
             self._note_early_failure(forward)
         elif forward:
             self._write(redact(forward, self._sent.secret) if passage.failed else forward, headers)
@@ -493,11 +493,14 @@ class StreamRelay:
         return False
 
     def _note_early_failure(self, forward: bytes) -> None:
-        """An error before anything else: the caller gets it as an error answer instead of a stream."""
+        """An error before any output: the caller gets it as an error answer instead of a stream."""
         codec = CODECS.get(self._sent.dialect)
-        for frame in FrameSplitter().feed(forward):
-            if self._passage.error is None and codec is not None:
-                self._passage.error = codec.decode_error(502, {}, payload_of(frame))
+        if self._passage.error is not None or codec is None:
+            return
+        said = [payload for frame in FrameSplitter().feed(forward) if (payload := payload_of(frame))]
+        told = [payload for payload in said if b'"error"' in payload] or said
+        if told:
+            self._passage.error = codec.decode_error(502, {}, told[-1])
 
     # --- the hold grows with the output ------------------------------------------------------------------
 

@@ -133,6 +133,9 @@ def report(
     return built
 
 
+_TELLING_STATUSES = frozenset({401, 403, 404, 413, 429})
+
+
 def _category(
     status: int,
     word: Any,
@@ -150,6 +153,8 @@ def _category(
         return category_of_status(status)
     if category == "rate_limit" and (_is_quota(details) or "credits are depleted" in text):
         return "quota"
+    if category in {"invalid_request", "upstream"} and status in _TELLING_STATUSES:
+        return category_of_status(status)  # the word is the vaguer of the two
     return category
 
 

@@ -16,15 +16,26 @@ from tests.integration.test_exact_charge import THOUSAND_TOKENS, chat
 PATHS = {CHAT_MODEL: "/v1/chat/completions", MESSAGES_MODEL: "/v1/messages"}
 
 
+# What a caller may say of a call whose provider will report 1,000 + 500 tokens, and whether a cap was named.
+SHORT, LONG = "hi", THOUSAND_TOKENS
+SAYINGS = [(SHORT, 500), (SHORT, 600), (SHORT, 1_000), ("x " * 970, 500), (LONG, 500), (LONG, 1_000)]
+
+
 @pytest.mark.parametrize("model", [CHAT_MODEL, MESSAGES_MODEL])
 @pytest.mark.parametrize("stream", [False, True])
-def test_two_hundred_parallel_calls_stop_at_ten_cents(served: Served, model: str, *, stream: bool) -> None:
+@pytest.mark.parametrize(("prompt", "cap"), SAYINGS)
+def test_two_hundred_parallel_calls_stop_at_ten_cents(
+    served: Served, model: str, prompt: str, cap: int, *, stream: bool
+) -> None:
+    served.provider.script(model, Behaviour(obey_max_tokens=False))
     gateway = served.gateway
     gateway.price_model(model, input_usd="5", output_usd="10")
     key = gateway.create_key("ten-cents", limit="0.10")
 
     def call(_: int) -> Answer:
-        return gateway.post(PATHS[model], chat(model, stream=stream), key=key.secret)
+        messages = [{"role": "user", "content": prompt}]
+        body = {"model": model, "messages": messages, "max_tokens": cap, "stream": stream}
+        return gateway.post(PATHS[model], body, key=key.secret)
 
     with ThreadPoolExecutor(64) as pool:
         answers = list(pool.map(call, range(200)))

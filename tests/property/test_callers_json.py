@@ -25,17 +25,26 @@ OBJECTS = st.dictionaries(TEXTS | NAMES, VALUES, max_size=6)
 STYLES = st.sampled_from([(",", ":"), (", ", ": "), (" ,\n ", "\t: "), (",", " :")])
 
 
-@given(OBJECTS, STYLES, st.booleans())
+@given(document=OBJECTS, style=STYLES, ascii_only=st.booleans())
 def test_every_honest_object_is_read_as_it_is(
-    document: dict[str, object], style: tuple[str, str], ascii_only: bool
+    document: dict[str, object], style: tuple[str, str], *, ascii_only: bool
 ) -> None:
     body = json.dumps(document, separators=style, ensure_ascii=ascii_only).encode()
     assert decode_object(body) == json.loads(body)
 
 
-@given(OBJECTS, TEXTS, VALUES, VALUES, STYLES, st.booleans(), st.integers(0, 3))
+@given(
+    around=OBJECTS, name=TEXTS, one=VALUES, two=VALUES, style=STYLES, ascii_only=st.booleans(), depth=st.integers(0, 3)
+)
 def test_a_doubled_name_is_found_wherever_it_stands(
-    around: dict[str, object], name: str, one: object, two: object, style: tuple[str, str], ascii_only: bool, depth: int
+    around: dict[str, object],
+    name: str,
+    one: object,
+    two: object,
+    style: tuple[str, str],
+    *,
+    ascii_only: bool,
+    depth: int,
 ) -> None:
     assume(name not in around)
     dumped = {
@@ -59,9 +68,14 @@ def test_junk_is_refused_or_read_and_never_crashes(body: bytes) -> None:
     assert document == json.loads(body)
 
 
-@given(OBJECTS, st.dictionaries(NAMES, VALUES, max_size=3), STYLES, st.booleans())
+@given(
+    document=OBJECTS,
+    changes=st.dictionaries(NAMES, VALUES, max_size=3),
+    style=STYLES,
+    ascii_only=st.booleans(),
+)
 def test_splicing_changes_the_named_members_and_nothing_else(
-    document: dict[str, object], changes: dict[str, object], style: tuple[str, str], ascii_only: bool
+    document: dict[str, object], changes: dict[str, object], style: tuple[str, str], *, ascii_only: bool
 ) -> None:
     body = json.dumps(document, separators=style, ensure_ascii=ascii_only).encode()
     spliced = replace_members(body, {name: json.dumps(value).encode() for name, value in changes.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from hypothesis import given
@@ -39,7 +40,7 @@ def messages_stream(end: str = "\n\n") -> bytes:
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     edges = [0, *sorted({cut % len(data) for cut in cuts}), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False) if end > start]
+    return [data[start:end] for start, end in itertools.pairwise(edges) if end > start]
 
 
 def carried(passage: StreamPassage, data: list[bytes]) -> bytes:
@@ -50,8 +51,8 @@ CUTS = st.lists(st.integers(0, 10_000), max_size=40)
 ENDS = st.sampled_from(["\n\n", "\r\n\r\n"])
 
 
-@given(CUTS, ENDS, st.booleans())
-def test_chat(cuts: list[int], end: str, usage_wanted: bool) -> None:
+@given(cuts=CUTS, end=ENDS, usage_wanted=st.booleans())
+def test_chat(cuts: list[int], end: str, *, usage_wanted: bool) -> None:
     data = chat_stream(usage=True, end=end)
     passage = ChatStreamPassage(usage_wanted=usage_wanted)
     out = carried(passage, pieces(data, cuts))

@@ -114,10 +114,11 @@ The rules are numbered so that tests and reviews can cite them.
      (``quirks.sampling`` false): loss ``sampling``. More stop sequences than ``quirks.stop_sequences_max``:
      send the first, loss ``stop_sequences``. ``choices`` 1 is nothing.
 3.11 *The rest.* ``end_user`` is OpenAI ``safety_identifier`` (decoded also from ``user``) and Anthropic
-     ``metadata.user_id``. Other ``metadata`` is OpenAI's. ``store`` and all other fields without canonical
-     meaning stay in ``extensions``, which every other dialect names one by one. What leans on a provider's
-     memory is refused by the decoder: ``previous_response_id``, ``conversation``, ``prompt``, ``background``
-     and ``item_reference``. Tiers::
+     ``metadata.user_id``, ``shortened`` to the 64 characters that OpenAI takes. Other ``metadata`` is
+     OpenAI's. ``store`` and all other fields without canonical meaning stay in ``extensions``, which
+     every other dialect names one by one. What leans on a provider's memory is refused by the decoder:
+     ``previous_response_id``, ``conversation``, ``prompt``, ``background`` and ``item_reference``.
+     Tiers::
 
          canonical   OpenAI request, answer      Anthropic request, answer   Gemini
          auto        auto                        auto                        (omit)
@@ -301,6 +302,7 @@ Traffic between equal dialects does not pass through a codec: ``forward`` edits 
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
@@ -752,6 +754,20 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 def cut_short() -> StreamFailed:
     """The event for a stream that ended without its terminal event (4.4)."""
     return StreamFailed(error=error_report("upstream", "The provider's answer ended before it was complete."))
+
+
+IDENTIFIER_LENGTH_MAX = 64
+"""Characters of OpenAI's ``safety_identifier``, ``user`` and ``prompt_cache_key`` (its OpenAPI document)."""
+
+
+def shortened(identifier: str, length_max: int) -> str:
+    """An identifier as it is, or a stable stand-in where the target takes fewer characters: SHA-256 in hex.
+
+    It only has to tell one caller from another; Claude Code's, for one, is longer than OpenAI takes.
+    """
+    if len(identifier) <= length_max:
+        return identifier
+    return hashlib.sha256(identifier.encode("utf-8", "replace")).hexdigest()[:length_max]
 
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")

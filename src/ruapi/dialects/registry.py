@@ -116,16 +116,16 @@ ANTHROPIC_MESSAGES = ClientDialect(
 )
 
 
-def quirks_of(dialect: str, model: str, issuer: str, output_tokens_max: int | None) -> Quirks:
+def quirks_of(dialect: str, model: str, provider: str, output_tokens_max: int | None) -> Quirks:
     """How the model of this provider differs from its dialect, and how much output it may be asked for."""
     if dialect == "anthropic_messages":
-        found = messages_quirks.quirks_of(issuer, model)
+        found = messages_quirks.quirks_of(provider, model)
     elif dialect == "gemini":
         found = gemini_quirks.quirks_of(model)
     elif dialect == "openai_chat":
-        found = chat_quirks.quirks_of(issuer, model)
+        found = chat_quirks.quirks_of(provider, model)
     else:
-        found = responses_quirks.QUIRKS.get(issuer, Quirks())
+        found = responses_quirks.QUIRKS.get(provider, Quirks())
     if output_tokens_max is not None:
         found = msgspec.structs.replace(found, output_tokens_max=output_tokens_max)
     return found

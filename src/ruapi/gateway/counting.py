@@ -21,7 +21,7 @@ from ruapi.gateway.authenticate import Caller
 from ruapi.gateway.directory import Directory, Line, Offer
 from ruapi.gateway.problems import JSON_TYPE, identity_headers
 from ruapi.gateway.server import Exchange
-from ruapi.gateway.translate import issuer_of
+from ruapi.gateway.translate import issuer_of, provider_of
 from ruapi.policy.model_access import check_model
 from ruapi.pricing.estimate import count_output
 from ruapi.routing.candidates import Candidate, in_order, upstream_dialect
@@ -121,7 +121,7 @@ class Counting:
         target = codecs.Target(
             model=candidate.model_upstream,
             origin=Origin(dialect=codec.name, issuer=issuer),
-            quirks=quirks_of(spoken, candidate.model_upstream, issuer, offer.model.output_tokens_max),
+            quirks=quirks_of(spoken, candidate.model_upstream, provider_of(line), offer.model.output_tokens_max),
         )
         try:
             encoded = codec.encode_count_request(client.decode_request(document), target)

@@ -159,7 +159,7 @@ def _translated(
             model=candidate.model_upstream,
             origin=Origin(dialect=upstream.name, issuer=issuer),
             quirks=quirks_of(
-                spoken, candidate.model_upstream, issuer, _output_bound(admitted, request.max_output_tokens)
+                spoken, candidate.model_upstream, provider_of(line), _output_bound(admitted, request.max_output_tokens)
             ),
         )
         encoded = upstream.encode_request(request, target)
@@ -221,13 +221,42 @@ def _strict_refusal(admitted: Admitted, losses: tuple[Loss, ...]) -> Problem | N
     )
 
 
+_ISSUER_OF_DOMAIN = {
+    "openai.com": "openai",
+    "azure.com": "azure",
+    "anthropic.com": "anthropic",
+    "googleapis.com": "google",
+    "deepseek.com": "deepseek",
+    "mistral.ai": "mistral",
+    "groq.com": "groq",
+    "openrouter.ai": "openrouter",
+    "x.ai": "xai",
+    "together.ai": "together",
+    "together.xyz": "together",
+    "cerebras.ai": "cerebras",
+    "moonshot.ai": "moonshot",
+    "moonshot.cn": "moonshot",
+    "z.ai": "zai",
+    "bigmodel.cn": "zai",
+    "huggingface.co": "huggingface",
+    "aliyuncs.com": "alibaba",
+    "ollama.com": "ollama",
+}
+_VENDOR_OF_KIND = {"openai": "openai", "openai-responses": "openai", "anthropic": "anthropic", "gemini": "google"}
+
+
 def issuer_of(line: Line) -> str:
-    """Who stands behind a channel, by the host of its base URL: whose signatures may be replayed to it."""
-    labels = line.target.host.split(".")
-    known = {"openai", "anthropic", "deepseek", "mistral", "groq", "openrouter", "x", "together", "cerebras"}
-    if line.target.host.endswith("googleapis.com"):
-        return "google"
-    found = next((label for label in reversed(labels[:-1]) if label in known), None)
-    if found is not None:
-        return "xai" if found == "x" else found
-    return line.channel.id
+    """Who stands behind a channel: whose signatures may be replayed to it.
+
+    A known host tells. A channel at any other host is somebody of its own, known by the channel's id.
+    """
+    return _known_issuer(line) or line.channel.id
+
+
+def provider_of(line: Line) -> str:
+    """Whose habits a channel has: the known host's, or at an unknown one the vendor's whose kind it is."""
+    return _known_issuer(line) or _VENDOR_OF_KIND.get(line.channel.kind, "")
+
+
+def _known_issuer(line: Line) -> str | None:
+    return _ISSUER_OF_DOMAIN.get(".".join(line.target.host.split(".")[-2:]))

@@ -134,3 +134,12 @@ def test_a_model_name_cannot_leave_its_segment_of_the_path(text: str, segment: s
 def test_a_stream_that_was_cut_short_is_the_providers_fault():
     error = cut_short().error
     assert (error.category, error.retryable) == ("upstream", True)
+
+
+def test_identifiers_fit_and_stay_the_same() -> None:
+    from ruapi.dialects.dialect import shortened
+
+    assert shortened("short", 64) == "short"
+    long = "x" * 170
+    assert len(shortened(long, 64)) == 64
+    assert shortened(long, 64) == shortened(long, 64) != shortened("y" * 170, 64)

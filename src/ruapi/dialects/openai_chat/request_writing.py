@@ -17,7 +17,14 @@ from ruapi.canon.request import (
     effort_of,
     nearest_effort,
 )
-from ruapi.dialects.dialect import EncodedRequest, Quirks, Target, UntranslatableRequest
+from ruapi.dialects.dialect import (
+    IDENTIFIER_LENGTH_MAX,
+    EncodedRequest,
+    Quirks,
+    Target,
+    UntranslatableRequest,
+    shortened,
+)
 from ruapi.dialects.openai_chat.part_writing import write_cache_mark
 from ruapi.dialects.openai_chat.tool_writing import write_tools
 from ruapi.dialects.openai_chat.turn_writing import TurnWriter
@@ -233,7 +240,7 @@ def _write_router_reasoning(asked: ReasoningRequest, wire: Object, quirks: Quirk
 
 def _write_surroundings(request: Request, wire: Object, quirks: Quirks, losses: LossRecorder) -> None:
     if request.end_user is not None:
-        wire["safety_identifier"] = request.end_user
+        wire["safety_identifier"] = shortened(request.end_user, IDENTIFIER_LENGTH_MAX)
     if request.metadata is not None:
         wire["metadata"] = request.metadata
     if request.service_tier is not None:
@@ -243,7 +250,7 @@ def _write_surroundings(request: Request, wire: Object, quirks: Quirks, losses: 
         else:
             wire["service_tier"] = word
     if request.prompt_cache_key is not None:
-        wire["prompt_cache_key"] = request.prompt_cache_key
+        wire["prompt_cache_key"] = shortened(request.prompt_cache_key, IDENTIFIER_LENGTH_MAX)
     if request.cache is not None:
         if quirks.cache_marks == "cache_control":
             write_cache_mark(request.cache, wire, quirks, losses)

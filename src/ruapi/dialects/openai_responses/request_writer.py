@@ -24,7 +24,7 @@ from ruapi.canon.request import (
     nearest_effort,
     split_instructions,
 )
-from ruapi.dialects.dialect import EncodedRequest, UntranslatableRequest
+from ruapi.dialects.dialect import IDENTIFIER_LENGTH_MAX, EncodedRequest, UntranslatableRequest, shortened
 from ruapi.dialects.openai_responses.input_writer import InputWriter
 from ruapi.dialects.openai_responses.tools import ToolWriter
 from ruapi.dialects.openai_responses.wire import DIALECT, INCLUDE_LOGPROBS, INCLUDE_REASONING, TIER_WORDS, to_json
@@ -202,7 +202,7 @@ def _write_reasoning(
 
 def _write_rest(request: Request, target: Target, body: dict[str, Any], losses: LossRecorder) -> None:
     if request.end_user is not None:
-        body["safety_identifier"] = request.end_user
+        body["safety_identifier"] = shortened(request.end_user, IDENTIFIER_LENGTH_MAX)
     if request.metadata:
         body["metadata"] = request.metadata
     if request.service_tier is not None:
@@ -212,7 +212,7 @@ def _write_rest(request: Request, target: Target, body: dict[str, Any], losses: 
         else:
             body["service_tier"] = word
     if request.prompt_cache_key is not None:
-        body["prompt_cache_key"] = request.prompt_cache_key
+        body["prompt_cache_key"] = shortened(request.prompt_cache_key, IDENTIFIER_LENGTH_MAX)
     if request.cache is not None and target.quirks.cache_marks != "prompt_cache_breakpoint":
         losses.add("cache_mark")  # where marks are known, the end of the request is marked without being asked
     _write_include(request, target, body, losses)

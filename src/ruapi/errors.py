@@ -336,6 +336,14 @@ class ProviderRateLimited(ProviderRefused):
     status = 429
 
 
+class ProviderQuotaExceeded(ProviderRateLimited):
+    """The operator's account has used up what the provider allows it; waiting does not help."""
+
+    __slots__ = ()
+    code = "insufficient_quota"
+    retryable = False
+
+
 class ProviderBroke(ProviderRefused):
     """The provider failed by its own account."""
 

@@ -144,14 +144,14 @@ def choice_differences(client: str, wanted: Choice, got: Choice, losses: set[str
         yield f"reasoning: {apart(reasoning, told)}"
     if wanted.signatures and not got.signatures and not partly:
         yield f"reasoning signatures: {wanted.signatures} recorded, none told; losses {sorted(losses)}"
-    yield from call_differences(client, wanted.calls, got.calls)
-    if wanted.builtins and not got.builtins and not losses:
+    yield from call_differences(client, wanted.calls, got.calls, partly=partly)
+    if wanted.builtins and not got.builtins and not losses and not partly:
         yield f"{wanted.builtins} uses of built-in tools are gone without a loss"
     if wanted.cited - got.cited and not losses:
         yield f"citations are gone without a loss: {sorted(wanted.cited - got.cited)}"
 
 
-def call_differences(client: str, wanted: list[Call], got: list[Call]) -> Iterator[str]:
+def call_differences(client: str, wanted: list[Call], got: list[Call], *, partly: bool) -> Iterator[str]:
     if [call.name for call in wanted] != [call.name for call in got]:
         yield f"calls: expected {[call.name for call in wanted]}, got {[call.name for call in got]}"
         return
@@ -162,7 +162,8 @@ def call_differences(client: str, wanted: list[Call], got: list[Call]) -> Iterat
             yield f"call {other.name} has no id"
         arguments: Any = one.arguments
         if one.custom and client == MESSAGES:
-            arguments = {"input": one.text}
+            # Free text becomes JSON once it is whole.
+            arguments = {"input": one.text} if other.arguments or not partly else {}
         elif one.custom:
             arguments = one.text
             if not other.custom:
@@ -270,25 +271,45 @@ def failed_stream_differences(played: Played, expected: Meaning, got: Meaning) -
             yield f"the provider's words are gone: {message!r} not in {json.dumps(last)[:300]}"
     if not played.row:
         yield "there is no row in the log"
-    elif not played.row["error_code"]:
+        return
+    if not played.row["error_code"]:
         yield f"the log knows of no error: {recording.id}"
+    if any(choice.text for choice in got.choices) and not played.row["output_tokens"]:
+        yield "text was delivered, and no output is logged"
 
 
 # --- errors ---------------------------------------------------------------------------------------
 
-_TYPES_OF_STATUS = {
-    400: ("invalid_request_error", "invalid_request_error"),
-    401: ("authentication_error", "authentication_error"),
-    403: ("permission_error", "permission_error"),
-    404: ("invalid_request_error", "not_found_error"),
-    413: ("invalid_request_error", "request_too_large"),
-    429: ("rate_limit_error", "rate_limit_error"),
-    500: ("server_error", "api_error"),
-    502: ("server_error", "api_error"),
-    504: ("timeout_error", "timeout_error"),
-    503: ("overloaded", "overloaded_error"),
-    529: ("overloaded", "overloaded_error"),
+_MESSAGES_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    502: "api_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
 }
+
+
+def word_differences(client: str, status: int, recorded: str, error: dict[str, Any]) -> Iterator[str]:
+    """Whether a translated error has the words by which clients of the dialect tell errors apart."""
+    if client == MESSAGES:
+        kind = _MESSAGES_TYPES.get(status)
+        if kind is not None and error.get("type") != kind:
+            yield f"error type: expected {kind}, got {error.get('type')}"
+        return
+    too_long = "maximum context length" in recorded or "prompt is too long" in recorded
+    code = {404: "model_not_found", 429: "rate_limit_exceeded"}.get(status)
+    if too_long:
+        code = "context_length_exceeded"
+    if code is not None and error.get("code") != code:
+        yield f"error code: expected {code}, got {error.get('code')}"
+    if "param" not in error:
+        yield f"an error of OpenAI has a param: {error}"
 
 
 def expected_statuses(recording: Recording) -> set[int]:
@@ -326,13 +347,11 @@ def error_differences(played: Played) -> Iterator[str]:
     if error.get("code") == "internal_error":
         yield f"the gateway's own fault: {error}"
     original = json_of(recording.wire)
-    said = original["error"]["message"] if isinstance(original, dict) else None
+    said = (original.get("error") or {}).get("message") if isinstance(original, dict) else None
     if said and played.status not in {401, 502} and said != error.get("message"):
         yield f"message: expected {said!r}, got {error.get('message')!r}"
-    if not same and played.status in _TYPES_OF_STATUS and client == MESSAGES:
-        kind = _TYPES_OF_STATUS[played.status][1]
-        if error.get("type") != kind:
-            yield f"error type: expected {kind}, got {error.get('type')}"
+    if not same:
+        yield from word_differences(client, played.status, recording.wire.decode(), error)
     wait = recording.headers.get("retry-after")
     if wait and wait.isdecimal() and played.headers.get("retry-after") != wait:
         yield f"retry-after: expected {wait}, got {played.headers.get('retry-after')}"

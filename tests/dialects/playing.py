@@ -17,27 +17,30 @@ from tests.dialects.replaying_provider import KEY_HEADER, Arrived, Replay, Repla
 from tests.gateway_process import CreatedKey, GatewayProcess
 
 SECRET = "sk-upstream-0123"
+OPENAI = "openai-embeddings"
+"""The channel of OpenAI's own kind, which speaks embeddings, Chat and Responses."""
+
 PATHS = {
     CHAT: "/v1/chat/completions",
     RESPONSES: "/v1/responses",
     MESSAGES: "/v1/messages",
-    "openai-embeddings": "/v1/embeddings",
+    OPENAI: "/v1/embeddings",
 }
 _KINDS = {
     CHAT: "openai-compatible",
     RESPONSES: "openai-responses",
     MESSAGES: "anthropic",
     GEMINI: "gemini",
-    "openai-embeddings": "openai",
+    OPENAI: "openai",
 }
 _UPSTREAM_MODELS = {
     CHAT: "some-vendor/chat-1",
     RESPONSES: "gpt-5",
     MESSAGES: "claude-sonnet-4-5",
     GEMINI: "gemini-2.5-flash",
-    "openai-embeddings": "text-embedding-3-small",
+    OPENAI: "text-embedding-3-small",
 }
-_BASES = {CHAT: "/v1", RESPONSES: "/v1", "openai-embeddings": "/v1"}
+_BASES = {CHAT: "/v1", RESPONSES: "/v1", OPENAI: "/v1"}
 _HEADERS = ("content-type", "retry-after", "retry-after-ms", "x-should-retry")
 _THREADS = 4
 
@@ -62,14 +65,20 @@ class Play:
     request: Recording | None = None
     """Whose recorded request to send; None: a simple request that asks for as much as the recording holds."""
     cuts: Sequence[int] = ()
+    via: str = ""
+    """Which channel to take, by the dialect that it is named after; empty: the one of the recording."""
     body: Any = None
     """What to send instead of either."""
     name: str = ""
 
     @property
+    def model(self) -> str:
+        return public_model(self.via or self.recording.dialect)
+
+    @property
     def id(self) -> str:
         request = f"asked as {self.request.id}" if self.request else ""
-        words = [self.recording.id, self.client, "stream" if self.stream else "whole", request, self.name]
+        words = [self.recording.id, self.client, "stream" if self.stream else "whole", request, self.via, self.name]
         return "|".join(word for word in words if word)
 
 
@@ -111,8 +120,7 @@ def simple_request(play: Play) -> Object:
     meaning = play.recording.meaning if play.recording.status == 200 and _is_generation(play) else Meaning()
     names = {call.name: call.custom for choice in meaning.choices for call in choice.calls}
     schema = {"type": "object", "properties": {}}
-    model = public_model(play.recording.dialect)
-    body: Object = {"model": model}
+    body: Object = {"model": play.model}
     words = "Say it again."
     if play.client == CHAT:
         body["messages"] = [{"role": "user", "content": words}]
@@ -145,7 +153,7 @@ def simple_request(play: Play) -> Object:
 def recorded_request(play: Play) -> Object:
     """The recorded request, for the model at hand; what a client asks for by default is spelt out."""
     assert play.request is not None
-    body = {**play.request.request["body"], "model": public_model(play.recording.dialect)}
+    body = {**play.request.request["body"], "model": play.model}
     if play.client == RESPONSES:
         body["store"] = False
     return body

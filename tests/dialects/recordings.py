@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -96,6 +96,39 @@ def recordings(*dialects: str) -> list[Recording]:
         for entry in json.loads(manifest.read_text())["exchanges"]
         if entry["dialect"] in dialects
     ]
+
+
+_ERROR_EVENTS = {
+    "openai-chat": 'data: {"error": {"message": "It broke.", "type": "server_error", "param": null, "code": null}}',
+    "openai-responses": (
+        "event: error\n"
+        'data: {"type": "error", "sequence_number": 999, "code": "server_error", "message": "It broke.", "param": null}'
+    ),
+    "anthropic-messages": (
+        'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "It broke."}}'
+    ),
+    "gemini": 'data: {"error": {"code": 503, "message": "It broke.", "status": "UNAVAILABLE"}}',
+}
+
+
+def spoilt(recording: Recording, share: float, *, error: bool) -> Recording | None:
+    """The stream up to this share of its events, then cut off or ended by an error; None if it had ended by then."""
+    response = recording.response
+    events = response["events"][: max(1, int(len(response["events"]) * share))]
+    cut = _with_response(recording, f"{share:.0%}", {**response, "events": events, "truncated": "here"})
+    if cut.meaning.ended:
+        return None
+    if not error:
+        return cut
+    return _with_response(
+        recording, f"{share:.0%} and an error", {**response, "events": [*events, _ERROR_EVENTS[recording.dialect]]}
+    )
+
+
+def _with_response(recording: Recording, words: str, response: Object) -> Recording:
+    changed = replace(recording, id=f"{recording.id} up to {words}")
+    changed.__dict__["_document"] = {"request": recording.request, "response": response}
+    return changed
 
 
 # --- what an answer means -------------------------------------------------------------------------

@@ -23,22 +23,25 @@ from tests.dialects.comparing import (
     verbatim_differences,
 )
 from tests.dialects.conversing import GO_ON, next_request, returned_differences
-from tests.dialects.playing import Play, Played, Stage, public_model, replay_of, simple_request
+from tests.dialects.playing import OPENAI, SECRET, Play, Played, Stage, public_model, replay_of, simple_request
 from tests.dialects.recordings import (
     CHAT,
     CLIENTS,
+    GEMINI,
     GENERATIONS,
     MESSAGES,
     RESPONSES,
     Recording,
     all_calls,
     recordings,
+    spoilt,
     stop_for,
 )
 from tests.dialects.replaying_provider import KEY_HEADER
 
-EMBEDDINGS, COUNTS = "openai-embeddings", "anthropic-count-tokens"
+COUNTS = "anthropic-count-tokens"
 CUTS = 40
+SPOILT = ((0.3, False), (0.9, False), (0.5, True))
 SINGLE_BYTES_MAX = 3_000  # streams up to this size are also played byte by byte
 
 
@@ -82,6 +85,19 @@ def cut_plays() -> list[Play]:
 
 
 @cache
+def spoilt_plays() -> list[Play]:
+    """Each good stream for each client, broken off early and late, and ended by an error in its middle."""
+    found = []
+    for recording in generations():
+        if recording.is_stream and is_good(recording):
+            broken = [spoilt(recording, share, error=error) for share, error in SPOILT]
+            found += [
+                Play(changed, client, stream=True) for changed in broken if changed is not None for client in CLIENTS
+            ]
+    return found
+
+
+@cache
 def asked_plays() -> list[Play]:
     """Each recorded request of a client dialect, to its own provider and to one of each other dialect."""
     stock: dict[tuple[str, bool], Recording] = {}
@@ -104,10 +120,22 @@ def asked_plays() -> list[Play]:
 
 
 @cache
+def openai_plays() -> list[Play]:
+    """OpenAI's recordings through a channel of its own kind, which speaks the caller's dialect where it can."""
+    clients = {CHAT: (CHAT, MESSAGES), RESPONSES: (RESPONSES,)}
+    return [
+        Play(recording, client, recording.is_stream, via=OPENAI)
+        for recording in generations()
+        for client in clients.get(recording.dialect, ())
+        if recording.provider == "openai"
+    ]
+
+
+@cache
 def embedding_plays() -> list[Play]:
     return [
-        Play(recording, EMBEDDINGS, stream=False, request=recording)
-        for recording in recordings(EMBEDDINGS)
+        Play(recording, OPENAI, stream=False, request=recording)
+        for recording in recordings(OPENAI)
         if recording.request["path"].endswith("/embeddings") and "input" in recording.request["body"]
     ]
 
@@ -132,7 +160,16 @@ class Performance:
 @pytest.fixture(scope="module")
 def performance(shared, tmp_path_factory) -> Iterator[Performance]:  # noqa: ARG001 - skips without recordings
     with Stage(tmp_path_factory.mktemp("played") / "home").open() as stage:
-        played = stage.play_all([*simple_plays(), *cut_plays(), *asked_plays(), *embedding_plays()])
+        played = stage.play_all(
+            [
+                *simple_plays(),
+                *cut_plays(),
+                *spoilt_plays(),
+                *asked_plays(),
+                *openai_plays(),
+                *embedding_plays(),
+            ]
+        )
         yield Performance(stage, played, play_second_turns(stage, played))
 
 
@@ -168,6 +205,20 @@ def test_an_answer_means_what_was_recorded(performance, play):
 
 @pytest.mark.parametrize("play", parameters(cut_plays()))
 def test_a_stream_means_the_same_however_it_is_cut(performance, play):
+    played = performance.played[play.id]
+    assert list(differences(played)) == []
+    assert list(form_faults(played)) == []
+
+
+@pytest.mark.parametrize("play", parameters(spoilt_plays()))
+def test_a_stream_that_breaks_off_ends_with_an_error_after_what_came(performance, play):
+    played = performance.played[play.id]
+    assert list(differences(played)) == []
+    assert list(form_faults(played)) == []
+
+
+@pytest.mark.parametrize("play", parameters(openai_plays()))
+def test_a_channel_of_openai_answers_in_either_dialect(performance, play):
     played = performance.played[play.id]
     assert list(differences(played)) == []
     assert list(form_faults(played)) == []
@@ -324,6 +375,29 @@ def test_the_gateway_never_fails_of_itself(performance):
     everything = [*performance.played.values(), *performance.second_turns.values()]
     assert [played.play.id for played in everything if b'"internal_error"' in played.body] == []
     assert "Traceback" not in performance.stage.gateway.stderr
+
+
+PATHS_UPSTREAM = {
+    CHAT: ("/v1/chat/completions",),
+    RESPONSES: ("/v1/responses",),
+    MESSAGES: ("/v1/messages",),
+    GEMINI: (
+        "/v1beta/models/gemini-2.5-flash:generateContent",
+        "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
+    ),
+    OPENAI: ("/v1/embeddings",),
+}
+
+
+def test_every_request_went_where_it_should_with_the_channels_credentials_alone(performance):
+    for played in performance.played.values():
+        arrived = played.arrived
+        assert arrived is not None, played.play.id
+        paths = PATHS_UPSTREAM[played.play.recording.dialect]
+        assert arrived.target == paths[played.play.stream and len(paths) > 1], played.play.id
+        told = [value for value in arrived.headers.values() if SECRET in value]
+        assert len(told) == 1, played.play.id
+        assert performance.stage.key.secret not in str(arrived), played.play.id
 
 
 def test_the_header_names_the_losses_of_the_log(performance):

@@ -36,6 +36,8 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     choices: int = 1
     usage_wanted: bool = True
     """Whether the caller will see the usage of a stream."""
+    hosted_calls_max: int = 0
+    """How often tools that the provider runs, and bills by use, may be used."""
     cache_writes: bool = False
     """Whether the request may write to a prompt cache at the dearer rate."""
 
@@ -66,6 +68,25 @@ def read_count(document: dict[str, Any], name: str, *, most: int) -> int | None:
     if type(value) is not int or not 1 <= value <= most:
         raise InvalidField(name, f"'{name}' must be a whole number from 1 to {most}")
     return value
+
+
+_HOSTED = ("web_search", "web_fetch", "code_execution", "code_interpreter", "file_search", "image_generation")
+HOSTED_CALLS_ASSUMED = 10
+"""Uses of one hosted tool in one call, where the caller sets no maximum; our guess, to hold money by."""
+
+
+def read_hosted_calls(document: dict[str, Any]) -> int:
+    """The most uses of tools that the provider runs itself; 0 without such tools."""
+    calls = HOSTED_CALLS_ASSUMED if type(document.get("web_search_options")) is dict else 0
+    tools = document.get("tools")
+    if type(tools) is not list:
+        return calls
+    for tool in tools:
+        kind = tool.get("type") if type(tool) is dict else None
+        if type(kind) is str and kind.startswith(_HOSTED):
+            most = tool.get("max_uses")
+            calls += most if type(most) is int and 0 < most <= CHOICES_MAX else HOSTED_CALLS_ASSUMED
+    return calls
 
 
 def read_messages(document: dict[str, Any]) -> None:

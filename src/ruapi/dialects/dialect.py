@@ -273,10 +273,11 @@ dialect gives that its shape in ``errors.shape``, the only place where it writes
     rate_limit       429     rate_limit_exceeded       rate_limit_error       RESOURCE_EXHAUSTED
     quota            429     insufficient_quota        rate_limit_error       RESOURCE_EXHAUSTED
     upstream         502     server_error              api_error              INTERNAL (2)
-    overloaded       503     overloaded                overloaded_error, 529  UNAVAILABLE
-    timeout          504     timeout                   timeout_error          DEADLINE_EXCEEDED (3)
+    overloaded       529     upstream_overloaded       overloaded_error       UNAVAILABLE (4)
+    timeout          504     upstream_timeout          timeout_error          DEADLINE_EXCEEDED (3)
 
 Also read as these: (1) FAILED_PRECONDITION, OUT_OF_RANGE; (2) UNKNOWN, ABORTED, DATA_LOSS; (3) CANCELLED.
+(4): OpenAI has no 529 and answers 503; callers of every dialect are told 529 here, which all clients retry.
 OpenAI's types, where there is no code: ``invalid_request_error``, ``authentication_error``,
 ``permission_error``, ``rate_limit_error``, ``insufficient_quota`` (quota), ``server_error`` (upstream).
 
@@ -660,24 +661,6 @@ class Dialect(Protocol):
 
 
 # --- shared tables and small tools ----------------------------------------------------------------
-
-STATUSES: dict[ErrorCategory, int] = {
-    "invalid_request": 400,
-    "context_length": 400,
-    "content_policy": 400,
-    "unsupported": 400,
-    "authentication": 401,
-    "payment": 402,
-    "permission": 403,
-    "not_found": 404,
-    "too_large": 413,
-    "rate_limit": 429,
-    "quota": 429,
-    "upstream": 502,
-    "overloaded": 503,
-    "timeout": 504,
-}
-"""The status that a client is answered for each category; Anthropic writes 529 for ``overloaded``."""
 
 RETRYABLE: frozenset[ErrorCategory] = frozenset({"rate_limit", "upstream", "overloaded", "timeout"})
 """Categories where the same request may succeed later or at another provider."""

@@ -14,6 +14,7 @@ from ruapi.canon.events import (
     ChoiceStopped,
     ErrorReport,
     MessageStopped,
+    PartStarted,
     ReasoningAdded,
     RefusalAdded,
     StreamFailed,
@@ -134,6 +135,9 @@ class TranslatedPassage:
             if kind in _TEXT_EVENTS:
                 self.output_events += 1
                 self.output_bytes += text_bytes(event.text)  # type: ignore[union-attr]
+            elif isinstance(event, PartStarted):
+                # A call may have no arguments to come, and has been answered all the same.
+                self.output_events += isinstance(event.part, ToolCall | BuiltinCall)
             elif isinstance(event, UsageReported):
                 self.usage = merge(self.usage, event.usage)
             elif isinstance(event, ChoiceStopped):

@@ -353,7 +353,11 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         if self.grows or granted_nano >= self.full_nano:
             return None
         tokens = output_affordable(
-            rates, amount_nano=granted_nano, input_tokens_max=estimated, cache_writes=facts.cache_writes
+            rates,
+            amount_nano=granted_nano,
+            input_tokens_max=estimated,
+            cache_writes=facts.cache_writes,
+            tool_calls_max=facts.hosted_calls_max,
         )
         return max(1, min(tokens // facts.choices, self.output_tokens_max))
 
@@ -369,9 +373,11 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
             output = _OUTPUT_TOKENS_UNKNOWN
         most = quote(
             rates,
-            input_tokens_max=offer.model.context_tokens or _INPUT_TOKENS_UNKNOWN,
+            # A provider that uses tools of its own bills each pass of its loop as input once more.
+            input_tokens_max=(offer.model.context_tokens or _INPUT_TOKENS_UNKNOWN) * (1 + facts.hosted_calls_max),
             output_tokens_max=output * facts.choices,
             cache_writes=True,
+            tool_calls_max=facts.hosted_calls_max,
         )
         return most if max_per_request_nano is None else min(most, max_per_request_nano)
 
@@ -402,6 +408,7 @@ def plan(
             input_tokens_max=input_tokens,
             output_tokens_max=output_tokens * facts.choices,
             cache_writes=facts.cache_writes,
+            tool_calls_max=facts.hosted_calls_max,
         )
 
     floor, useful = settings.input_tokens_held_min, min(output, settings.useful_output_tokens_min)

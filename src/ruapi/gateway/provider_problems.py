@@ -6,6 +6,8 @@ operator's own account is told in our words.
 
 from __future__ import annotations
 
+import math
+
 from ruapi.canon.events import ErrorCategory, ErrorReport
 from ruapi.errors import (
     Problem,
@@ -14,6 +16,7 @@ from ruapi.errors import (
     ProviderForbade,
     ProviderFoundTooLarge,
     ProviderLacksModel,
+    ProviderQuotaExceeded,
     ProviderRateLimited,
     ProviderRefused,
     ProviderRefusedContent,
@@ -45,7 +48,7 @@ _BY_CATEGORY: dict[ErrorCategory, type[ProviderRefused]] = {
     "not_found": ProviderLacksModel,
     "too_large": ProviderFoundTooLarge,
     "rate_limit": ProviderRateLimited,
-    "quota": ProviderRateLimited,
+    "quota": ProviderQuotaExceeded,
 }
 
 
@@ -54,8 +57,7 @@ def problem_of_report(report: ErrorReport, secret: str) -> Problem:
     words = redact(report.message.encode("utf-8", "replace"), secret).decode("utf-8", "replace")
     headers: tuple[tuple[str, str], ...] = ()
     if report.retry_after_s is not None:
-        seconds = report.retry_after_s
-        headers = (("retry-after", str(int(seconds)) if seconds.is_integer() else f"{seconds:.3f}"),)
+        headers = (("retry-after", str(math.ceil(report.retry_after_s))),)
     if report.category == "authentication":
         return UpstreamCredentialsRejected(CREDENTIALS_REJECTED)
     if report.category == "payment":

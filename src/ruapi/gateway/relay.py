@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 import structlog
@@ -312,15 +312,15 @@ class Relay:
             return await self.failed(exchange, admitted, outcome, problem)
         if status in (402, 407):
             return await self.failed(exchange, admitted, outcome, UpstreamUnpaid(UNPAID))
-        readable = 400 <= status < 600 and _is_error_object(body)
-        if not readable:
+        said = _error_form(body) if 400 <= status < 600 else None
+        if said is None:
             if status in (529, 503):
                 problem = UpstreamOverloaded(f"The provider has no capacity at present (status {status}).")
             else:
                 problem = UpstreamBroken(f"The provider answered with status {status} and no readable error.")
             return await self.failed(exchange, admitted, outcome, problem)
-        if sent.dialect != admitted.dialect.name:
-            report = CODECS[sent.dialect].decode_error(status, _as_mapping(answer), body)
+        if sent.dialect != admitted.dialect.name or said == "other":
+            report = CODECS[_codec_name(sent.dialect)].decode_error(status, _as_mapping(answer), body)
             return await self.failed(exchange, admitted, outcome, problem_of_report(report, sent.secret))
         await self.settlements.settle(admitted, outcome)
         headers = [JSON_TYPE, *identity_headers(admitted.request_id)]
@@ -494,8 +494,8 @@ class StreamRelay:
 
     def _note_early_failure(self, forward: bytes) -> None:
         """An error before any output: the caller gets it as an error answer instead of a stream."""
-        codec = CODECS.get(self._sent.dialect)
-        if self._passage.error is not None or codec is None:
+        codec = CODECS[_codec_name(self._sent.dialect)]
+        if self._passage.error is not None:
             return
         said = [payload for frame in FrameSplitter().feed(forward) if (payload := payload_of(frame))]
         told = [payload for payload in said if b'"error"' in payload] or said
@@ -628,11 +628,19 @@ def _is_event_stream(answer: Answer) -> bool:
     return content_type is None or content_type.lower().startswith(b"text/event-stream")
 
 
-def _is_error_object(body: bytes) -> bool:
+def _error_form(body: bytes) -> Literal["own", "other"] | None:
+    """Whether an error has its dialect's form, another JSON form (some servers answer flat objects), or neither."""
     try:
         document = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return False
+        return None
     if type(document) is list and document:  # Gemini's streams
         document = document[0]
-    return type(document) is dict and type(document.get("error")) in (dict, str)
+    if type(document) is not dict:
+        return None
+    return "own" if type(document.get("error")) is dict else "other"
+
+
+def _codec_name(dialect: str) -> str:
+    """The codec that reads a dialect's errors: embeddings share those of Chat."""
+    return dialect if dialect in CODECS else "openai_chat"

@@ -12,6 +12,7 @@ from ruapi.dialects.call import (
     InvalidField,
     read_count,
     read_flag,
+    read_hosted_calls,
     read_messages,
     read_model,
 )
@@ -32,6 +33,7 @@ def read_call(document: dict[str, Any]) -> CallFacts:
         stream=read_flag(document, "stream"),
         output_tokens_max=cap,
         output_field="max_tokens",
+        hosted_calls_max=read_hosted_calls(document),
         cache_writes=_marks_cache(document),
     )
 

@@ -13,6 +13,7 @@ from ruapi.dialects.call import (
     InvalidField,
     read_count,
     read_flag,
+    read_hosted_calls,
     read_messages,
     read_model,
 )
@@ -40,6 +41,7 @@ def read_call(document: dict[str, Any]) -> CallFacts:
         output_field=field,
         choices=read_count(document, "n", most=CHOICES_MAX) or 1,
         usage_wanted=read_flag(options, "include_usage") if options else False,
+        hosted_calls_max=read_hosted_calls(document),
         cache_writes=False,
     )
 

@@ -6,7 +6,16 @@ from typing import Any
 
 import msgspec
 
-from ruapi.dialects.call import TOKENS_ABSURD, CallFacts, InvalidField, read_count, read_flag, read_list, read_model
+from ruapi.dialects.call import (
+    TOKENS_ABSURD,
+    CallFacts,
+    InvalidField,
+    read_count,
+    read_flag,
+    read_hosted_calls,
+    read_list,
+    read_model,
+)
 from ruapi.dialects.splice import replace_members
 
 # What leans on a provider's memory. The gateway's callers share its account there, so a name that one of them
@@ -30,6 +39,7 @@ def read_call(document: dict[str, Any]) -> CallFacts:
         stream=read_flag(document, "stream"),
         output_tokens_max=cap,
         output_field=None if cap is None else "max_output_tokens",
+        hosted_calls_max=read_hosted_calls(document),
         cache_writes=_marks_cache(document),
     )
 

@@ -90,8 +90,9 @@ def test_every_class_of_tokens_has_its_price(served: Served, tokens: Tokens, cos
 
 def test_usage_that_the_provider_left_out_is_counted_and_flagged(served: Served) -> None:
     served.provider.script(CHAT_MODEL, Behaviour(tokens=None, text="one two three four"))
-    for members in ({}, {"stream": True}):
-        assert served.gateway.post("/v1/chat/completions", chat(**members), key=served.key.secret).status == 200
+    for stream in (False, True):
+        body = chat(stream=stream)
+        assert served.gateway.post("/v1/chat/completions", body, key=served.key.secret).status == 200
     for row in served.gateway.logged_calls():
         assert row["usage_source"] == "counted"
         assert row["output_tokens"] >= 5

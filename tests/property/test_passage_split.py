@@ -44,7 +44,7 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def carried(passage: StreamPassage, data: list[bytes]) -> bytes:
-    return b"".join(passage.feed(piece) for piece in data) + passage.close(cost_usd="0.5")
+    return b"".join(passage.feed(piece) for piece in data) + passage.close(cost_usd="0.5", usage=None)
 
 
 CUTS = st.lists(st.integers(0, 10_000), max_size=40)

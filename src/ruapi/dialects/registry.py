@@ -119,7 +119,9 @@ ANTHROPIC_MESSAGES = ClientDialect(
 def quirks_of(dialect: str, model: str, provider: str, output_tokens_max: int | None) -> Quirks:
     """How the model of this provider differs from its dialect, and how much output it may be asked for."""
     if dialect == "anthropic_messages":
-        found = messages_quirks.quirks_of(provider, model)
+        # What the vendor's rows say of its current models says nothing of another's model behind its protocol.
+        foreign = provider == "anthropic" and "claude" not in model
+        found = Quirks() if foreign else messages_quirks.quirks_of(provider, model)
     elif dialect == "gemini":
         found = gemini_quirks.quirks_of(model)
     elif dialect == "openai_chat":

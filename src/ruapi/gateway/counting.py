@@ -73,7 +73,7 @@ class Counting:
 
     async def _ask(self, exchange: Exchange, offer: Offer, body: bytes, document: dict[str, object]) -> int | None:
         """The count of the first channel whose dialect can count; None when none answers."""
-        for candidate in in_order(list(offer.candidates), 0.0):
+        for candidate in in_order(list(offer.candidates), 0.0, client=ANTHROPIC_MESSAGES.name):
             line = self._directory.line(candidate.channel_id)
             if line is None:
                 continue

@@ -176,6 +176,13 @@ def model_row(offer: Offer) -> dict[str, Any]:
         "display_name": model.display_name,
         "name": model.display_name,
         "created_at": format_instant(model.created_at),
+        "lifecycle": "active",
+        "deprecated_at": None,
+        "retires_at": None,
+        "line": None,
+        "capabilities": None,
+        "max_input_tokens": model.context_tokens,
+        "max_tokens": model.output_tokens_max,
         "context_length": model.context_tokens,
         "max_output_tokens": model.output_tokens_max,
         "architecture": {

@@ -190,7 +190,7 @@ class Relay:
         self, exchange: Exchange, admitted: Admitted, call: LiveCall, outcome: Outcome
     ) -> tuple[Answer, Outbound] | Problem:
         """Try the candidates in order, and again while retries are left; the first answer wins."""
-        order = in_order(admitted.candidates, random.random())  # noqa: S311 - a spread of load, no secret
+        order = in_order(admitted.candidates, random.random(), client=admitted.dialect.name)  # noqa: S311 - a spread of load, no secret
         problem: Problem = UpstreamUnreachable("No channel could be reached.")
         for attempt in range(self._retries + 1):
             candidate = order[attempt % len(order)]

@@ -42,16 +42,21 @@ def upstream_dialect(kind: str, client: str) -> str | None:
     return spoken[0]
 
 
-def in_order(candidates: list[Candidate], dice: float) -> list[Candidate]:
-    """Highest priority first; among equals a weighted draw, for which ``dice`` is a number in [0, 1).
+def in_order(candidates: list[Candidate], dice: float, *, client: str) -> list[Candidate]:
+    """Highest priority first; among equals those that speak the caller's dialect, since a passage loses nothing.
 
-    The rest of an equal group follows the drawn one in turn, so that every channel is tried at most once.
+    What is equal in both is drawn by weight, for which ``dice`` is a number in [0, 1); the rest of the group
+    follows the drawn one in turn, so that every channel is tried at most once.
     """
     if len(candidates) < 2:
         return candidates
+
+    def rank(candidate: Candidate) -> tuple[int, bool]:
+        return candidate.priority, client in DIALECTS_OF_KIND.get(candidate.kind, ())
+
     ordered: list[Candidate] = []
-    for priority in sorted({candidate.priority for candidate in candidates}, reverse=True):
-        group = [candidate for candidate in candidates if candidate.priority == priority]
+    for wanted in sorted({rank(candidate) for candidate in candidates}, reverse=True):
+        group = [candidate for candidate in candidates if rank(candidate) == wanted]
         point = dice * sum(candidate.weight for candidate in group)
         start = 0
         for start, candidate in enumerate(group):  # noqa: B007 - the last index stays when rounding runs over

@@ -124,6 +124,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=1, le=10_000_000, extra={"unit": "tokens"}),
         _doc("Taken as a model's largest output when nobody knows it."),
     ] = 16_384
+    stream_ping_ms: Annotated[
+        Milliseconds, _doc("A stream that has begun is kept open by a ping after each such silence.")
+    ] = 15_000
     stream_slice_tokens: Annotated[
         int,
         Meta(ge=64, le=1_000_000, extra={"unit": "tokens"}),

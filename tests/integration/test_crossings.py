@@ -20,7 +20,9 @@ def crossing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One gateway with a channel of each kind that the fake provider speaks."""
     with (
         FakeProvider() as provider,
-        GatewayProcess(tmp_path_factory.mktemp("crossing") / "home", settings={"RUAPI_RETRIES": "0"}) as gateway,
+        GatewayProcess(
+            tmp_path_factory.mktemp("crossing") / "home", settings={"RUAPI_RETRIES": "0", "RUAPI_STREAM_PING_MS": "200"}
+        ) as gateway,
     ):
         gateway.make_owner(balance="1000")
         for model, kind in KINDS.items():
@@ -176,6 +178,30 @@ def test_tokens_are_counted_before_a_call(served: Served, model: str) -> None:
     assert answer.json["input_tokens"] > 0
     assert answer.headers["x-ruapi-counted-by"] == ("provider" if model == "messages-model" else "gateway")
     assert served.gateway.post("/v1/messages/count_tokens", body).status == 401
+
+
+@pytest.mark.parametrize(
+    ("client", "model", "ping"),
+    [
+        ("chat", "chat-model", ": keep-alive"),
+        ("chat", "messages-model", ": keep-alive"),
+        ("messages", "messages-model", "event: ping"),
+        ("messages", "chat-model", "event: ping"),
+        ("responses", "chat-model", ": keep-alive"),
+    ],
+)
+def test_a_silent_stream_is_kept_open(served: Served, client: str, model: str, ping: str) -> None:
+    served.provider.script(model, Behaviour(text="one two three four five six", chunks=6))
+    served.provider.hold(after_chunks=3)
+    body = body_of(client, model, stream=True)
+    with served.gateway.opened(PATHS[client], body, key=served.key.secret) as stream:
+        lines: list[str] = []
+        while not lines or not lines[-1].startswith(ping):
+            lines.append(stream.readline().decode())
+            assert lines[-1], "the stream ended without a ping"
+        served.provider.release()
+        rest = stream.read().decode()
+    assert "six" in rest
 
 
 def test_embeddings_pass_with_metering(served: Served) -> None:

@@ -60,6 +60,8 @@ class ClientDialect(msgspec.Struct, frozen=True, kw_only=True):
     read_answer: Callable[[bytes], Reading | None]
     open_passage: Callable[..., StreamPassage]
     shape_error: Callable[[Problem, str], bytes]
+    ping: bytes = b": keep-alive\n\n"
+    """A frame that keeps a silent stream open and says nothing: an SSE comment where the dialect has no such event."""
     codec: Dialect | None
     """For channels of another dialect; None where nothing else means the same."""
 
@@ -112,6 +114,7 @@ ANTHROPIC_MESSAGES = ClientDialect(
     read_answer=messages_passage.read_answer,
     open_passage=messages_passage.MessagesStreamPassage,
     shape_error=messages_errors.shape,
+    ping=b'event: ping\ndata: {"type": "ping"}\n\n',
     codec=MESSAGES_CODEC,
 )
 

@@ -127,6 +127,7 @@ class Relay:
         retries: int,
         answer_bytes_max: int,
         stream_slice_tokens: int,
+        stream_ping_ms: int,
     ) -> None:
         self.upstream = upstream
         self.directory = directory
@@ -137,6 +138,7 @@ class Relay:
         self._retries = retries
         self._answer_bytes_max = answer_bytes_max
         self.slice = stream_slice_tokens
+        self.ping_s = stream_ping_ms / 1000
         self.live: dict[str, set[LiveCall]] = {}
 
     def stop_all(self) -> None:
@@ -392,9 +394,17 @@ class StreamRelay:
         self._journal_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._journals: set[asyncio.Task[None]] = set()
+        self._wrote_at = 0.0
+        self._ping_timer = self._loop.call_later(relay.ping_s, self._ping)
 
     async def run(self) -> Outcome:
         """Pump until the provider's end, then settle and let the ending go."""
+        try:
+            return await self._run()
+        finally:
+            self._ping_timer.cancel()
+
+    async def _run(self) -> Outcome:
         outcome, exchange, passage, admitted = self._outcome, self._exchange, self._passage, self._admitted
         outcome.status = 200
         headers = _SSE_HEADERS + _answer_headers(admitted, named(self._sent.losses, ()))
@@ -456,6 +466,15 @@ class StreamRelay:
             self._exchange.start_stream(200, headers)
             self._outcome.first_token_ms = self._relay.clock() - self._admitted.started_at
         self._exchange.write(data)
+        self._wrote_at = self._loop.time()
+
+    def _ping(self) -> None:
+        """Say that the stream is alive when nothing was said for a while. Only whole frames are ever written."""
+        now, wait_s = self._loop.time(), self._relay.ping_s
+        if self._exchange.started and now - self._wrote_at >= wait_s and not self._passage.ending:
+            self._exchange.write(self._admitted.dialect.ping)
+            self._wrote_at = now
+        self._ping_timer = self._loop.call_later(max(0.01, self._wrote_at + wait_s - now, wait_s / 2), self._ping)
 
     async def _next_chunk(self) -> bytes:
         """More of the answer; empty at its end.

@@ -149,6 +149,7 @@ class Gateway:
             retries=settings.retries,
             answer_bytes_max=settings.answer_bytes_max,
             stream_slice_tokens=settings.stream_slice_tokens,
+            stream_ping_ms=settings.stream_ping_ms,
         )
 
     def _start_jobs(self, generation: int) -> Upkeep:

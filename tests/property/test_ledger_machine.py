@@ -153,7 +153,7 @@ class Books(RuleBasedStateMachine):
         if hold is None:
             return
         settlement = Settlement(
-            hold_id=hold.id, wanted_nano=wanted, ceiling_nano=ceiling, usage_source="provider", observed=None,
+            hold_id=hold.id, wanted_nano=wanted, ceiling_nano=ceiling, usage_source="provider",
             now=self.now, log=self.row(hold),
         )  # fmt: skip
         first = self.run(self.store.settle_hold(settlement))

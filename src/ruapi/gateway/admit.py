@@ -158,7 +158,7 @@ class Admission:
         if isinstance(offered, Problem):
             return Refusal(problem=offered, model=facts.model, stream=facts.stream)
         offer, rates, candidates = offered
-        limited = self._enter(caller, started_at)
+        limited = self.enter(caller, started_at)
         if limited is not None:
             return Refusal(problem=limited, model=facts.model, stream=facts.stream)
         admitted = None
@@ -186,7 +186,9 @@ class Admission:
     def check_origin(self, exchange: Exchange, caller: Caller) -> str | Problem:
         """The caller's address, when the key may be used from there and from no web page."""
         key, settings = caller.key, self._settings
-        address = client_address(exchange.client_address, exchange.header(b"x-forwarded-for"), settings.trusted_proxies)
+        # A proxy may add a line of its own behind one that the caller wrote: all of them are one list.
+        forwarded = b",".join(exchange.header_values(b"x-forwarded-for")) or None
+        address = client_address(exchange.client_address, forwarded, settings.trusted_proxies)
         problem = check_address(key.allowed_ips, address) or check_browser(
             browser_use=key.browser_use,
             origin=exchange.header(b"origin"),
@@ -240,7 +242,8 @@ class Admission:
             )
         return offer, rates, candidates
 
-    def _enter(self, caller: Caller, now: int) -> Problem | None:
+    def enter(self, caller: Caller, now: int) -> Problem | None:
+        """Count a call into the key's rates, or refuse it."""
         key = caller.key
         if key.requests_per_minute is None and key.tokens_per_minute is None and key.concurrency is None:
             return None

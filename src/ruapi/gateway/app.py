@@ -129,10 +129,12 @@ class App:
             return
         request_id = self._identifier()
         try:
-            caller = await self._keyring.authenticate(exchange, self._clock())
-            problem = (
-                caller if isinstance(caller, Problem) else await self._counting.count(exchange, caller, request_id)
-            )
+            now = self._clock()
+            caller = await self._keyring.authenticate(exchange, now)
+            if isinstance(caller, Problem):
+                problem: Problem | None = caller
+            else:
+                problem = await self._counting.count(exchange, caller, request_id, now)
         except ClientGone:
             return
         except BodyTimedOut:

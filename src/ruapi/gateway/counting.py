@@ -42,8 +42,17 @@ class Counting:
         self._upstream = upstream
         self._timeouts = timeouts
 
-    async def count(self, exchange: Exchange, caller: Caller, request_id: str) -> Problem | None:
-        """Answer with the count, or say why not."""
+    async def count(self, exchange: Exchange, caller: Caller, request_id: str, now: int) -> Problem | None:
+        """Answer with the count, or say why not. It is free, but not of the key's rates."""
+        limited = self._admission.enter(caller, now)
+        if limited is not None:
+            return limited
+        try:
+            return await self._count(exchange, caller, request_id)
+        finally:
+            self._admission.leave(caller, tokens=0)
+
+    async def _count(self, exchange: Exchange, caller: Caller, request_id: str) -> Problem | None:
         address = self._admission.check_origin(exchange, caller)
         if isinstance(address, Problem):
             return address

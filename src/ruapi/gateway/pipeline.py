@@ -29,6 +29,7 @@ from ruapi.gateway.relay import Relay
 from ruapi.gateway.server import BodyTimedOut, ClientGone, Exchange
 from ruapi.gateway.settle import Outcome, Settlements
 from ruapi.identifiers import new_identifier
+from ruapi.money import format_usd
 from ruapi.storage.interface import MoneyStore
 from ruapi.storage.records import LogRow
 
@@ -98,19 +99,21 @@ class Pipeline:
             outcome = await self._relay.run(exchange, admitted)
             tokens = tokens_of(outcome.usage) if outcome.usage is not None else 0
         except BaseException as fault:
-            await self._void(admitted, fault)
-            refuse(exchange, dialect, GatewayFault("Something broke here. Nothing was charged."), request_id)
+            charged = await self._void(admitted, fault)
+            said = f"${format_usd(charged)} had been charged before" if charged else "Nothing was charged"
+            refuse(exchange, dialect, GatewayFault(f"Something broke here. {said}."), request_id)
             if not isinstance(fault, Exception):
                 raise
         finally:
             self._admission.leave(caller, tokens=tokens)
 
-    async def _void(self, admitted: Admitted, fault: BaseException) -> None:
-        """Our own fault: give the money back. A hold that was settled before stays as it is."""
+    async def _void(self, admitted: Admitted, fault: BaseException) -> int:
+        """Our own fault: give the money back. What a settlement had taken before stays, and is told in nano-USD."""
         # The frames and the type, never the message: it could quote a body or a key.
         frames = "".join(traceback.format_tb(fault.__traceback__)[-8:])
         log.error("call broke", request_id=admitted.request_id, fault=type(fault).__name__, frames=frames)
-        await self._settlements.settle(admitted, Outcome(status=500, error_code=GatewayFault.code))
+        settled = await self._settlements.settle(admitted, Outcome(status=500, error_code=GatewayFault.code))
+        return settled.final_nano
 
     def _log_refusal(
         self,

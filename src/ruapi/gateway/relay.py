@@ -356,7 +356,7 @@ class Relay:
         """The caller left or the key was revoked: what was delivered is charged; of a whole answer that is nothing."""
         problem = _STOPPED.get(call.reason or "")
         outcome.status = 499 if problem is None else problem.status
-        outcome.error_code, outcome.usage, outcome.usage_source = call.reason, usage, "counted"
+        outcome.error_code, outcome.usage = call.reason, usage
         await self.settlements.settle(admitted, outcome)
         if problem is None or exchange.gone:
             exchange.abort()
@@ -419,7 +419,7 @@ class StreamRelay:
             problem = problem_of_fault(fault)
         else:
             if full:
-                return await self._cut()
+                return await self._cut(headers)
         if problem is None and passage.error is not None:
             problem = problem_of_report(passage.error, self._sent.secret)
         if problem is not None and not exchange.started:
@@ -595,7 +595,7 @@ class StreamRelay:
             self._exchange, self._admitted, self._call, self._outcome, usage=usage, passage=self._passage
         )
 
-    async def _cut(self) -> Outcome:
+    async def _cut(self, headers: list[tuple[bytes, bytes]]) -> Outcome:
         """Money ran out in mid-answer: a clean ending in the dialect's own words, and the provider is let go."""
         self._answer.abort()
         usage, self._outcome.usage_source = self._usage_so_far()
@@ -605,6 +605,8 @@ class StreamRelay:
         if cost_of(usage, self._admitted.rates) > self._held_nano:
             self._admitted.ceiling_nano = self._held_nano
         cost = await self._settle()
+        if not self._exchange.started:
+            self._exchange.start_stream(200, headers)
         self._exchange.write(self._passage.cut(cost_usd=format_usd(cost), usage=usage))
         self._exchange.finish()
         return self._outcome

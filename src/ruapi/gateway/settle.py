@@ -57,7 +57,6 @@ class Settlements:
                 wanted_nano=cost,
                 ceiling_nano=_chargeable(admitted, outcome.usage, cost),
                 usage_source=outcome.usage_source,
-                observed=None,
                 now=now,
                 log=log_row(admitted, outcome, now),
             )

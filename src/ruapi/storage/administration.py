@@ -31,10 +31,8 @@ from ruapi.storage.records import (
     PriceVersion,
     TransferLine,
     User,
-    Violation,
 )
 from ruapi.storage.rows import columns, from_row, from_rows, insert, to_row, upsert
-from ruapi.storage.verification import broken_invariants
 
 # A server notes last uses meanwhile; an edit must not set them back to what its author saw.
 _UPSERT_KEY = upsert(Key, "api_key", keep=("last_used_at",))
@@ -344,11 +342,6 @@ class AdministrationVerbs(AdministrationStore):
         with self.reading() as look:
             row = _one(look, f"SELECT {columns(Hold)} FROM hold WHERE request_id = ?", request_id)
             return None if row is None else from_row(Hold, row)
-
-    def verify(self, *, now: int) -> list[Violation]:
-        """See ``AdministrationStore``."""
-        with self.reading() as look:
-            return broken_invariants(look, now)
 
     def generation(self) -> int:
         """See ``AdministrationStore``."""

@@ -30,6 +30,9 @@ from ruapi.errors import Unavailable
 BATCH_OPERATIONS_MAX = 256
 WAITING_OPERATIONS_MAX = 20_000
 
+# The database as a whole cannot be written now. Trying each operation alone would wait as long again for each.
+_NOBODYS_FAULT = (apsw.BusyError, apsw.LockedError, apsw.FullError)
+
 Operation = tuple[Callable[..., Any], tuple[Any, ...], asyncio.Future[Any] | None]
 
 
@@ -97,8 +100,8 @@ class GroupCommit:
         except Exception as fault:  # noqa: BLE001 - whatever went wrong is the answer of the operation
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            if len(batch) == 1:
-                return [_translated(fault)]
+            if len(batch) == 1 or isinstance(fault, _NOBODYS_FAULT):
+                return [_translated(fault)] * len(batch)
             return [self._commit([operation])[0] for operation in batch]
         return outcomes
 

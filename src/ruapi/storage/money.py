@@ -246,7 +246,6 @@ def recover_hold(transaction: Transaction, hold: Hold, now: int) -> Settled:
             wanted_nano=hold.observed_nano or 0,
             ceiling_nano=hold.amount_nano,
             usage_source="recovered",
-            observed=hold.observed,
             now=now,
             log=log,
         ),

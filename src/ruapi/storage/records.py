@@ -229,7 +229,6 @@ class Settlement(msgspec.Struct, kw_only=True):
     wanted_nano: int
     ceiling_nano: int
     usage_source: str
-    observed: bytes | None
     now: int
     log: LogRow | None
 

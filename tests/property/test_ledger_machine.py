@@ -163,6 +163,16 @@ class Books(RuleBasedStateMachine):
             assert not again.changed
             assert again.final_nano == first.final_nano
 
+    @rule(key=st.sampled_from(["key_1", "key_2"]), status=st.sampled_from([402, 429, 503]), twice=st.booleans())
+    def refuse(self, key: str, status: int, *, twice: bool) -> None:
+        """A call that never held money is logged, also when it is logged again."""
+        row = LogRow(
+            request_id=self.next_id("req"), time=self.now, account_id="acc_1", key_id=key, model="", channel="",
+            client_dialect="x", upstream_dialect="", stream=False, status=status, input_tokens=7,
+        )  # fmt: skip
+        for _ in range(1 + twice):
+            self.run(self.store.append_log(row))
+
     def row(self, hold: Hold) -> LogRow:
         return LogRow(
             request_id=hold.request_id, time=hold.created_at, account_id="acc_1", key_id=hold.key_id, model="m",
@@ -186,6 +196,28 @@ class Books(RuleBasedStateMachine):
     def books_are_right(self) -> None:
         if hasattr(self, "store"):
             assert self.store.verify(now=self.now) == []
+
+    @invariant()
+    def sums_equal_rows(self) -> None:
+        """What pages read instead of the log says what the log says; ``verify`` compares the money besides."""
+        if not hasattr(self, "store"):
+            return
+        with self.store.reading() as look:
+            ((requests, errors, tokens, cost),) = look.execute(
+                "SELECT COUNT(*), TOTAL(status >= 400), TOTAL(input_tokens), TOTAL(cost_nano) FROM request_log"
+            )
+            for account in ("acc_1", ""):
+                assert list(
+                    look.execute(
+                        """SELECT TOTAL(requests), TOTAL(errors), TOTAL(input_tokens), TOTAL(cost_nano)
+                             FROM usage_hour WHERE account_id = ?""",
+                        (account,),
+                    )
+                ) == [(requests, errors, tokens, cost)]
+            assert list(look.execute("SELECT TOTAL(requests), TOTAL(cost_nano) FROM usage_month")) == [(requests, cost)]
+            assert list(look.execute("SELECT TOTAL(requests), TOTAL(input_tokens) FROM usage_day")) == [
+                (requests, tokens)
+            ]
 
     def teardown(self) -> None:
         if hasattr(self, "store"):

@@ -1,13 +1,14 @@
 """The verbs of administration: list and save, one transaction each.
 
 Every save also appends a row to ``change``; running servers read it and drop what they had cached of the
-subject. ``wait_until_obeyed`` is how a command returns only when they have.
+subject. ``wait_until_obeyed`` is how a command returns only when they have. And every save tells the audit
+log, in the same transaction, what it found and what it left (``storage.audit``).
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from ruapi.clock import day_of
 from ruapi.errors import Conflict, LimitReached
 from ruapi.ledger.windows import window_of, window_start
 from ruapi.storage import money, statements
+from ruapi.storage.audit import Changes, changes_between, now_ms, shown, shown_rates
 from ruapi.storage.interface import AdministrationStore
 from ruapi.storage.records import (
     Balance,
@@ -32,22 +34,22 @@ from ruapi.storage.records import (
     TransferLine,
     User,
 )
-from ruapi.storage.rows import columns, from_row, from_rows, insert, to_row, upsert
+from ruapi.storage.reports import ReportVerbs
+from ruapi.storage.rows import columns, find, from_row, from_rows, insert, json_text, one, to_row, upsert
+from ruapi.storage.sign_in import SignInVerbs
 
 # A server notes last uses meanwhile; an edit must not set them back to what its author saw.
 _UPSERT_KEY = upsert(Key, "api_key", keep=("last_used_at",))
+_UPSERT_USER = upsert(User, "users", keep=("last_seen_at",))
+
+# The last one is in force.
+_PRICE_ORDER = "source = 'operator', effective_from, created_at, id"
+
+_CODES_TOLD_MAX = 100
 
 
-class AdministrationVerbs(AdministrationStore):
+class AdministrationVerbs(SignInVerbs, ReportVerbs, AdministrationStore):
     """Implements ``AdministrationStore`` over two context managers that a database provides."""
-
-    def transaction(self) -> AbstractContextManager[Any]:
-        """An open transaction with the write lock."""
-        raise NotImplementedError
-
-    def reading(self) -> AbstractContextManager[Any]:
-        """A consistent look."""
-        raise NotImplementedError
 
     def live_boots(self) -> list[tuple[str, int]]:
         """(boot id, generation seen) of every running server."""
@@ -58,27 +60,38 @@ class AdministrationVerbs(AdministrationStore):
     def save_user(self, user: User) -> None:
         """See ``AdministrationStore``."""
         with self.transaction() as transaction:
-            known = _one(transaction, "SELECT 1 FROM users WHERE id = ?", user.id)
-            if known is None:
+            before = find(User, transaction, "users", "id", user.id)
+            if before is None:
                 transaction.execute(
                     "INSERT INTO account (id, kind, created_at) VALUES (?, 'user', ?)",
                     (user.account_id, user.created_at),
                 )
                 transaction.execute("INSERT INTO balance (account_id, kind) VALUES (?, 'user')", (user.account_id,))
-            transaction.execute(upsert(User, "users"), to_row(user))
+            transaction.execute(_UPSERT_USER, to_row(user))
             _change(transaction, "user", user.id)
+            if changes := changes_between(before, user):
+                self._tell(
+                    transaction, _user_action(before, user), kind="user", target=user.id, name=user.email,
+                    user_id=user.id, changes=changes,
+                )  # fmt: skip
 
     def list_users(self) -> list[User]:
         """See ``AdministrationStore``."""
         with self.reading() as look:
             return from_rows(User, look.execute(f"SELECT {columns(User)} FROM users ORDER BY created_at, id"))
 
+    def find_user(self, wanted: str) -> User | None:
+        """See ``AdministrationStore``."""
+        with self.reading() as look:
+            row = one(look, f"SELECT {columns(User)} FROM users WHERE id = ?1 OR email = ?2", wanted, wanted.lower())
+            return None if row is None else from_row(User, row)
+
     def balances(self, account_ids: list[str]) -> dict[str, Balance]:
         """See ``AdministrationStore``."""
         with self.reading() as look:
             rows = look.execute(
                 f"SELECT {columns(Balance)} FROM balance WHERE account_id IN (SELECT value FROM json_each(?))",
-                (_json(account_ids),),
+                (json_text(account_ids),),
             )
             return {balance.account_id: balance for balance in from_rows(Balance, rows)}
 
@@ -92,17 +105,28 @@ class AdministrationVerbs(AdministrationStore):
                 raise LimitReached("the account has less than that free")
             if balance.posted_nano + amount_nano > 2**62:
                 raise LimitReached("the account would hold more than the books can count")
-            money.transfer(
-                transaction, kind=kind, ref=ref, source=money.EXTERNAL, target=account_id, amount_nano=amount_nano,
-                now=now, transfer_id=transfer_id, note=note,
+            money.credit(
+                transaction, kind=kind, ref=ref, house=money.EXTERNAL, account_id=account_id,
+                amount_nano=amount_nano, now=now, transfer_id=transfer_id, note=note,
             )  # fmt: skip
-            return _balance(transaction, account_id)
+            after = _balance(transaction, account_id)
+            owner = find(User, transaction, "users", "account_id", account_id)
+            self._tell(
+                transaction, "account.topup" if kind == "topup" else "account.adjust", kind="account",
+                target=account_id, name="" if owner is None else owner.email,
+                user_id=None if owner is None else owner.id,
+                changes={
+                    "amount_nano": [None, amount_nano], "posted_nano": [balance.posted_nano, after.posted_nano],
+                    "reference": [None, shown("reference", ref)], "note": [None, shown("note", note)],
+                },
+            )  # fmt: skip
+            return after
 
     def statement(self, account_id: str, *, limit: int, before: str | None = None) -> list[TransferLine]:
         """See ``AdministrationStore``."""
         with self.reading() as look:
             rows = look.execute(
-                """SELECT t.id, t.kind, t.ref, p.amount_nano, t.created_at, t.note
+                """SELECT t.id, t.kind, t.ref, p.amount_nano, t.created_at, t.note, p.account_id
                      FROM posting p JOIN transfer t ON t.id = p.transfer_id
                     WHERE p.account_id = ?1 AND (?2 IS NULL OR p.transfer_id < ?2)
                     ORDER BY p.transfer_id DESC LIMIT ?3""",
@@ -118,6 +142,7 @@ class AdministrationVerbs(AdministrationStore):
             transaction.execute(insert(Key, "api_key"), to_row(key))
             transaction.execute(insert(KeySecret, "key_secret"), to_row(secret))
             _change(transaction, "key", key.id)
+            self._tell_of_key(transaction, "key.create", key, changes_between(None, key))
 
     def save_key(self, key: Key, *, was: Key) -> int:
         """See ``AdministrationStore``.
@@ -125,25 +150,51 @@ class AdministrationVerbs(AdministrationStore):
         A changed limit takes effect in the window in force: its guard is set to the new limit, or, when
         more than that is spent already, to what is spent and held, so that nothing further fits.
         """
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         with self.transaction() as transaction:
             _check_unchanged(transaction, was)
             transaction.execute(_UPSERT_KEY, to_row(key))
             if was.limit_reset != key.limit_reset:
                 _carry_over(transaction, key, now)
             _set_guard(transaction, key, now)
+            if changes := changes_between(was, key):
+                self._tell_of_key(transaction, _key_action(was, key), key, changes)
             return _change(transaction, "key", key.id)
 
     def rotate_key(self, key: Key, secret: KeySecret, *, old_secrets_end_at: int) -> int:
         """See ``AdministrationStore``."""
         with self.transaction() as transaction:
+            before = find(Key, transaction, "api_key", "id", key.id)
             transaction.execute(
                 "UPDATE key_secret SET expires_at = ?1 WHERE key_id = ?2 AND (expires_at IS NULL OR expires_at > ?1)",
                 (old_secrets_end_at, key.id),
             )
             transaction.execute(insert(KeySecret, "key_secret"), to_row(secret))
             transaction.execute(_UPSERT_KEY, to_row(key))
+            changes = changes_between(before, key) | {"old_secrets_end_at": [None, old_secrets_end_at]}
+            self._tell_of_key(transaction, "key.rotate", key, changes)
             return _change(transaction, "key", key.id)
+
+    def end_old_secrets(self, key_id: str, *, at: int) -> int:
+        """See ``AdministrationStore``."""
+        with self.transaction() as transaction:
+            ended = list(
+                transaction.execute(
+                    """UPDATE key_secret SET expires_at = ?1
+                        WHERE key_id = ?2 AND (expires_at IS NULL OR expires_at > ?1) AND digest <> (
+                          SELECT digest FROM key_secret WHERE key_id = ?2 ORDER BY created_at DESC, rowid DESC LIMIT 1)
+                       RETURNING last4""",
+                    (at, key_id),
+                )
+            )
+            key = find(Key, transaction, "api_key", "id", key_id)
+            if ended and key is not None:
+                changes: Changes = {"old_secrets_end_at": [None, at], "count": [None, len(ended)]}
+                self._tell_of_key(transaction, "key.end-old-secrets", key, changes)
+            return _change(transaction, "key", key_id)
+
+    def _tell_of_key(self, transaction: Any, action: str, key: Key, changes: Changes) -> None:
+        self._tell(transaction, action, kind="key", target=key.id, name=key.name, user_id=key.user_id, changes=changes)
 
     def list_keys(self, *, user_id: str | None = None, with_deleted: bool = False) -> list[Key]:
         """See ``AdministrationStore``."""
@@ -155,11 +206,16 @@ class AdministrationVerbs(AdministrationStore):
             )
             return from_rows(Key, rows)
 
+    def find_key_row(self, key_id: str) -> Key | None:
+        """See ``AdministrationStore``."""
+        with self.reading() as look:
+            return find(Key, look, "api_key", "id", key_id)
+
     def key_secrets(self, key_id: str) -> list[KeySecret]:
         """See ``AdministrationStore``."""
         with self.reading() as look:
             rows = look.execute(
-                f"SELECT {columns(KeySecret)} FROM key_secret WHERE key_id = ? ORDER BY created_at DESC",
+                f"SELECT {columns(KeySecret)} FROM key_secret WHERE key_id = ? ORDER BY created_at DESC, rowid DESC",
                 (key_id,),
             )
             return from_rows(KeySecret, rows)
@@ -170,14 +226,14 @@ class AdministrationVerbs(AdministrationStore):
             rows = look.execute(
                 f"""SELECT {columns(KeySpend, of="s")} FROM json_each(?) wanted
                       JOIN key_spend s ON s.key_id = wanted.key AND s."window" = wanted.value""",
-                (_json(key_windows),),
+                (json_text(key_windows),),
             )
             return {spend.key_id: spend for spend in from_rows(KeySpend, rows)}
 
     def key_usage(self, key_id: str, *, since_day: str) -> int:
         """See ``AdministrationStore``."""
         with self.reading() as look:
-            row = _one(
+            row = one(
                 look,
                 "SELECT COALESCE(SUM(cost_nano), 0) FROM usage_day WHERE key_id = ? AND day >= ?",
                 key_id,
@@ -187,7 +243,7 @@ class AdministrationVerbs(AdministrationStore):
 
     def read_credential(self, look: Any, key_id: str) -> KeyCredential | None:
         """A key with its secrets and its owner's status, over an open connection."""
-        row = _one(look, f"SELECT {columns(Key)} FROM api_key WHERE id = ?", key_id)
+        row = one(look, f"SELECT {columns(Key)} FROM api_key WHERE id = ?", key_id)
         if row is None:
             return None
         key = from_row(Key, row)
@@ -195,7 +251,7 @@ class AdministrationVerbs(AdministrationStore):
             KeySecret,
             look.execute(f"SELECT {columns(KeySecret)} FROM key_secret WHERE key_id = ?", (key_id,)),
         )
-        owner = _one(look, "SELECT status FROM users WHERE id = ?", key.user_id)
+        owner = one(look, "SELECT status FROM users WHERE id = ?", key.user_id)
         return KeyCredential(key=key, secrets=tuple(secrets), user_status=owner[0] if owner else "frozen")
 
     # --- channels, models, prices --------------------------------------------------------------------
@@ -203,13 +259,25 @@ class AdministrationVerbs(AdministrationStore):
     def save_channel(self, channel: Channel) -> int:
         """See ``AdministrationStore``."""
         with self.transaction() as transaction:
+            before = find(Channel, transaction, "channel", "id", channel.id)
             transaction.execute(upsert(Channel, "channel"), to_row(channel))
+            if changes := changes_between(before, channel):
+                self._tell(
+                    transaction, _channel_action(before, channel), kind="channel", target=channel.id,
+                    name=channel.name, changes=changes,
+                )  # fmt: skip
             return _change(transaction, "channel", channel.id)
 
     def remove_channel(self, channel_id: str) -> int:
         """See ``AdministrationStore``."""
         with self.transaction() as transaction:
+            before = find(Channel, transaction, "channel", "id", channel_id)
             transaction.execute("DELETE FROM channel WHERE id = ?", (channel_id,))
+            if before is not None:
+                self._tell(
+                    transaction, "channel.remove", kind="channel", target=channel_id, name=before.name,
+                    changes=changes_between(before, None),
+                )  # fmt: skip
             return _change(transaction, "channel", channel_id)
 
     def list_channels(self) -> list[Channel]:
@@ -220,8 +288,11 @@ class AdministrationVerbs(AdministrationStore):
     def save_models(self, models: list[Model], prices: list[PriceVersion]) -> int:
         """See ``AdministrationStore``."""
         with self.transaction() as transaction:
+            action, target, name, changes = _models_told(transaction, models, prices)
             transaction.executemany(upsert(Model, "model"), [to_row(model) for model in models])
             transaction.executemany(insert(PriceVersion, "price_version"), [to_row(price) for price in prices])
+            if changes:
+                self._tell(transaction, action, kind="model", target=target, name=name, changes=changes)
             return _change(transaction, "model", models[0].id if len(models) == 1 else "*")
 
     def list_models(self) -> list[Model]:
@@ -234,7 +305,7 @@ class AdministrationVerbs(AdministrationStore):
         with self.reading() as look:
             rows = look.execute(
                 f"""SELECT {columns(PriceVersion)} FROM price_version WHERE effective_from <= ?
-                     ORDER BY source = 'operator', effective_from, created_at, id""",
+                     ORDER BY {_PRICE_ORDER}""",
                 (now,),
             )
             return {price.model: price for price in from_rows(PriceVersion, rows)}
@@ -252,7 +323,7 @@ class AdministrationVerbs(AdministrationStore):
     def price_version(self, version_id: str) -> PriceVersion | None:
         """See ``AdministrationStore``."""
         with self.reading() as look:
-            row = _one(look, f"SELECT {columns(PriceVersion)} FROM price_version WHERE id = ?", version_id)
+            row = one(look, f"SELECT {columns(PriceVersion)} FROM price_version WHERE id = ?", version_id)
             return None if row is None else from_row(PriceVersion, row)
 
     # --- codes ---------------------------------------------------------------------------------------
@@ -261,6 +332,16 @@ class AdministrationVerbs(AdministrationStore):
         """See ``AdministrationStore``."""
         with self.transaction() as transaction:
             transaction.executemany(insert(Code, "code"), [to_row(code) for code in codes])
+            for batch, of_batch in groupby(sorted(codes, key=lambda code: code.batch), key=lambda code: code.batch):
+                first, *rest = of_batch
+                count = 1 + len(rest)
+                self._tell(
+                    transaction, "code.create", kind="batch", target=batch, name="",
+                    changes={
+                        "count": [None, count], "value_nano": [None, first.value_nano],
+                        "expires_at": [None, first.expires_at],
+                    },
+                )  # fmt: skip
 
     def list_codes(self) -> list[Code]:
         """See ``AdministrationStore``."""
@@ -270,17 +351,26 @@ class AdministrationVerbs(AdministrationStore):
     def disable_codes(self, code_ids: list[str]) -> int:
         """See ``AdministrationStore``."""
         with self.transaction() as transaction:
-            rows = transaction.execute(
-                """UPDATE code SET status = 'disabled'
-                    WHERE status = 'active' AND id IN (SELECT value FROM json_each(?)) RETURNING id""",
-                (_json(code_ids),),
+            ended = list(
+                transaction.execute(
+                    """UPDATE code SET status = 'disabled'
+                        WHERE status = 'active' AND id IN (SELECT value FROM json_each(?)) RETURNING id, last4""",
+                    (json_text(code_ids),),
+                )
             )
-            return len(list(rows))
+            if ended:
+                target, last4 = ended[0] if len(ended) == 1 else ("*", "")
+                told = [code_id for code_id, _ in ended[:_CODES_TOLD_MAX]]
+                self._tell(
+                    transaction, "code.disable", kind="code", target=target, name=last4,
+                    changes={"status": ["active", "disabled"], "count": [None, len(ended)], "codes": [None, told]},
+                )  # fmt: skip
+            return len(ended)
 
     def redeem_code(self, digest: bytes, *, user: User, transfer_id: str, now: int) -> Code | None:
         """See ``AdministrationStore``."""
         with self.transaction() as transaction:
-            row = _one(
+            row = one(
                 transaction,
                 f"""UPDATE code SET status = 'redeemed', redeemed_at = ?1, redeemed_by = ?2
                      WHERE digest = ?3 AND status = 'active' AND (expires_at IS NULL OR expires_at > ?1)
@@ -292,9 +382,13 @@ class AdministrationVerbs(AdministrationStore):
             if row is None:
                 return None
             code = from_row(Code, row)
-            money.transfer(
-                transaction, kind="code", ref=f"code:{code.id}", source=money.PROMO, target=user.account_id,
+            money.credit(
+                transaction, kind="code", ref=f"code:{code.id}", house=money.PROMO, account_id=user.account_id,
                 amount_nano=code.value_nano, now=now, transfer_id=transfer_id, note=f"code ending in {code.last4}",
+            )  # fmt: skip
+            self._tell(
+                transaction, "code.redeem", kind="code", target=code.id, name=code.last4, user_id=user.id,
+                changes={"status": ["active", "redeemed"], "value_nano": [None, code.value_nano]},
             )  # fmt: skip
             return code
 
@@ -334,19 +428,19 @@ class AdministrationVerbs(AdministrationStore):
     def find_log(self, request_id: str) -> LogRow | None:
         """See ``AdministrationStore``."""
         with self.reading() as look:
-            row = _one(look, f"SELECT {columns(LogRow)} FROM request_log WHERE request_id = ?", request_id)
+            row = one(look, f"SELECT {columns(LogRow)} FROM request_log WHERE request_id = ?", request_id)
             return None if row is None else from_row(LogRow, row)
 
     def find_hold(self, request_id: str) -> Hold | None:
         """See ``AdministrationStore``."""
         with self.reading() as look:
-            row = _one(look, f"SELECT {columns(Hold)} FROM hold WHERE request_id = ?", request_id)
+            row = one(look, f"SELECT {columns(Hold)} FROM hold WHERE request_id = ?", request_id)
             return None if row is None else from_row(Hold, row)
 
     def generation(self) -> int:
         """See ``AdministrationStore``."""
         with self.reading() as look:
-            row = _one(look, "SELECT COALESCE(MAX(generation), 0) FROM change")
+            row = one(look, "SELECT COALESCE(MAX(generation), 0) FROM change")
             return int(row[0]) if row else 0
 
     def wait_until_obeyed(self, generation: int, *, timeout_ms: int) -> bool:
@@ -359,30 +453,77 @@ class AdministrationVerbs(AdministrationStore):
         return True
 
 
-def _one(look: Any, statement: str, *bindings: Any) -> tuple[Any, ...] | None:
-    rows = list(look.execute(statement, bindings))
-    return rows[0] if rows else None
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
 def _balance(look: Any, account_id: str) -> Balance:
-    row = _one(look, f"SELECT {columns(Balance)} FROM balance WHERE account_id = ?", account_id)
+    row = one(look, f"SELECT {columns(Balance)} FROM balance WHERE account_id = ?", account_id)
     if row is None:
         raise LimitReached("no such account")
     return from_row(Balance, row)
 
 
 def _change(transaction: Any, noun: str, subject_id: str) -> int:
-    now = time.time_ns() // 1_000_000
-    row = _one(transaction, statements.NEXT_GENERATION, noun, subject_id, now)
+    row = one(transaction, statements.NEXT_GENERATION, noun, subject_id, now_ms())
     return int(row[0]) if row else 0
 
 
+def _user_action(before: User | None, user: User) -> str:
+    """What was done to a person, by what weighs most."""
+    if before is None:
+        return "user.create"
+    if before.status != user.status:
+        return "user.freeze" if user.status == "frozen" else "user.unfreeze"
+    return "user.password" if before.password_hash != user.password_hash else "user.edit"
+
+
+def _key_action(was: Key, key: Key) -> str:
+    if was.status == key.status:
+        return "key.edit"
+    return {"active": "key.enable", "disabled": "key.disable"}.get(key.status, "key.delete")
+
+
+def _channel_action(before: Channel | None, channel: Channel) -> str:
+    if before is None:
+        return "channel.create"
+    if before.status == channel.status:
+        return "channel.edit"
+    return "channel.pause" if channel.status == "paused" else "channel.resume"
+
+
+def _models_told(look: Any, models: list[Model], prices: list[PriceVersion]) -> tuple[str, str, str, Changes]:
+    """(action, target, its name, changes) of a save of models, looked at before it is done.
+
+    One price that an operator sets is told with its rates; a catalogue's thousands of rows by their numbers.
+    """
+    if len(models) == 1 and [price.source for price in prices] in (["operator"], []):
+        model = models[0]
+        changes = changes_between(find(Model, look, "model", "id", model.id), model)
+        for price in prices:
+            changes["rates"] = [shown_rates(_price_in_force(look, model.id, price.created_at)), shown_rates(price)]
+            changes["effective_from"] = [None, price.effective_from]
+        return "model.price" if prices else "model.edit", model.id, model.display_name, changes
+    known = one(
+        look,
+        "SELECT COUNT(*) FROM json_each(?) wanted JOIN model m ON m.id = wanted.value",
+        json_text([model.id for model in models]),
+    )
+    changed = int(known[0]) if known else 0
+    counts = {"models_added": len(models) - changed, "models_changed": changed, "prices_added": len(prices)}
+    sources = sorted({price.source for price in prices} | {model.source for model in models})
+    told: Changes = {name: [None, count] for name, count in counts.items() if count}
+    return "model.sync", "*", ", ".join(sources), told
+
+
+def _price_in_force(look: Any, model: str, now: int) -> PriceVersion | None:
+    rows = look.execute(
+        f"""SELECT {columns(PriceVersion)} FROM price_version WHERE model = ? AND effective_from <= ?
+             ORDER BY {_PRICE_ORDER}""",
+        (model, now),
+    )
+    found = from_rows(PriceVersion, rows)
+    return found[-1] if found else None
+
+
 def _check_unchanged(transaction: Any, was: Key) -> None:
-    row = _one(transaction, f"SELECT {columns(Key)} FROM api_key WHERE id = ?", was.id)
+    row = one(transaction, f"SELECT {columns(Key)} FROM api_key WHERE id = ?", was.id)
     stored = None if row is None else from_row(Key, row)
     if stored is None or msgspec.structs.replace(stored, last_used_at=was.last_used_at) != was:
         raise Conflict("the key was changed by somebody else meanwhile; look at it and try again")
@@ -404,13 +545,13 @@ def _carry_over(transaction: Any, key: Key, now: int) -> None:
     little too tight until the next one, never too wide.
     """
     window, start = window_of(key.limit_reset, now), window_start(key.limit_reset, now)
-    drawn = _one(
+    drawn = one(
         transaction,
         "SELECT COALESCE(SUM(cost_nano), 0) FROM usage_day WHERE key_id = ? AND day >= ?",
         key.id,
         day_of(start) if start else "",
     )
-    open_elsewhere = _one(
+    open_elsewhere = one(
         transaction,
         """SELECT COALESCE(SUM(amount_nano), 0) FROM hold
             WHERE key_id = ? AND "window" <> ? AND state IN ('reserved', 'dispatched')""",

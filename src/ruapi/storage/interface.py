@@ -13,8 +13,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from ruapi.storage.records import (
+    TOTP,
     AccountFigures,
+    Actor,
+    AuditEvent,
     Balance,
+    Challenge,
     Channel,
     Code,
     Hold,
@@ -23,14 +27,24 @@ from ruapi.storage.records import (
     Key,
     KeyCredential,
     KeyFigures,
+    KeyFilter,
+    KeyRow,
     KeySecret,
     KeySpend,
+    LogFilter,
+    LogPage,
     LogRow,
+    ManagementKey,
     Model,
+    OneTimeLink,
+    Passkey,
     PriceVersion,
+    RecoveryCode,
+    Session,
     Settled,
     Settlement,
     TransferLine,
+    UsageBucket,
     User,
     Violation,
 )
@@ -75,13 +89,245 @@ class MoneyStore(Protocol):
         """What was paid into an account, used from it, and remains."""
         ...
 
-    async def touch_keys(self, used: dict[bytes, int]) -> None:
+    async def touch_keys(self, used: dict[bytes | str, int]) -> None:
         """Note when secrets (by digest) were last used, in milliseconds since the epoch."""
         ...
 
 
-class AdministrationStore(Protocol):
+class SignInStore(Protocol):
+    """The verbs of signing in. None of them is heard by the data plane."""
+
+    # sessions
+    def add_session(self, session: Session) -> None:
+        """Store a new session."""
+        ...
+
+    def find_session(self, digest: bytes) -> tuple[Session, User] | None:
+        """The session of a cookie with its owner, ended and expired ones too."""
+        ...
+
+    def touch_session(self, session_id: str, *, now: int) -> None:
+        """Note that a session and its owner were seen."""
+        ...
+
+    def renew_session(self, session_id: str, *, digest: bytes) -> None:
+        """Give a session another secret; the former one stops working. One that has ended stays as it is."""
+        ...
+
+    def confirm_session(self, session_id: str, *, now: int) -> None:
+        """Note that its owner proved again who they are."""
+        ...
+
+    def list_sessions(self, user_id: str, *, now: int) -> list[Session]:
+        """The sessions that still work, the newest first."""
+        ...
+
+    def end_sessions(self, user_id: str, *, but: str | None = None, only: str | None = None, now: int) -> int:
+        """End a person's sessions, all of them, all but one, or only one; returns how many ended now."""
+        ...
+
+    # authenticators
+    def add_passkey(self, passkey: Passkey) -> None:
+        """Store a new passkey. Raises ``Conflict`` when the credential is known."""
+        ...
+
+    def find_passkey(self, credential_id: bytes) -> Passkey | None:
+        """The passkey of that credential."""
+        ...
+
+    def list_passkeys(self, user_id: str) -> list[Passkey]:
+        """A person's passkeys, the oldest first."""
+        ...
+
+    def use_passkey(self, passkey_id: str, *, sign_count: int, now: int) -> None:
+        """Note a use and the authenticator's counter."""
+        ...
+
+    def remove_passkeys(self, user_id: str, passkey_ids: list[str]) -> int:
+        """Delete a person's passkeys among the ids; returns how many."""
+        ...
+
+    def save_totp(self, totp: TOTP) -> None:
+        """Add or replace a person's authenticator app."""
+        ...
+
+    def find_totp(self, user_id: str) -> TOTP | None:
+        """A person's authenticator app, also one that waits to be confirmed."""
+        ...
+
+    def use_totp_step(self, user_id: str, step: int) -> bool:
+        """Take a time step; False when it, or a later one, was taken before."""
+        ...
+
+    def remove_totp(self, user_id: str) -> None:
+        """Delete the authenticator app and the recovery codes."""
+        ...
+
+    def replace_recovery_codes(self, user_id: str, codes: list[RecoveryCode]) -> None:
+        """Store new codes; the former ones end."""
+        ...
+
+    def use_recovery_code(self, user_id: str, digest: bytes, *, now: int) -> bool:
+        """Use a code up; False when it is unknown or was used."""
+        ...
+
+    def count_recovery_codes(self, user_id: str) -> int:
+        """How many are left."""
+        ...
+
+    # links and challenges
+    def add_link(self, link: OneTimeLink) -> None:
+        """Store a new link; older unused ones of the same purpose for the same person or address end."""
+        ...
+
+    def find_link(self, digest: bytes) -> OneTimeLink | None:
+        """A link, used and expired ones too."""
+        ...
+
+    def use_link(self, digest: bytes, *, now: int) -> bool:
+        """Use a link up; False when it is unknown, expired or was used."""
+        ...
+
+    def list_links(self, *, purpose: str, now: int) -> list[OneTimeLink]:
+        """The links of a purpose that still work."""
+        ...
+
+    def add_challenge(self, challenge: Challenge) -> None:
+        """Store a challenge and drop those that have expired."""
+        ...
+
+    def find_challenge(self, digest: bytes, *, purpose: str, now: int) -> Challenge | None:
+        """A challenge that has not expired."""
+        ...
+
+    def try_challenge(self, digest: bytes, *, attempts_max: int) -> bool:
+        """Count an attempt; False when there were too many, and the challenge is gone then."""
+        ...
+
+    def take_challenge(self, digest: bytes, *, purpose: str, now: int) -> Challenge | None:
+        """A challenge that has not expired; it is gone afterwards."""
+        ...
+
+    # management keys
+    def add_management_key(self, key: ManagementKey) -> None:
+        """Store a new management key."""
+        ...
+
+    def find_management_key(self, digest: bytes) -> tuple[ManagementKey, User] | None:
+        """A management key with its owner, ended ones too."""
+        ...
+
+    def list_management_keys(self, user_id: str) -> list[ManagementKey]:
+        """A person's management keys that have not ended, the newest first."""
+        ...
+
+    def touch_management_key(self, key_id: str, *, now: int) -> None:
+        """Note a use."""
+        ...
+
+    def end_management_keys(self, user_id: str, *, only: str | None = None, now: int) -> int:
+        """End a person's management keys, or one of them; returns how many ended now."""
+        ...
+
+
+class ReportStore(Protocol):
+    """The verbs of pages: bounded looks, sums that are kept, and the audit log."""
+
+    def page_keys(
+        self, wanted: KeyFilter, *, now: int, before: tuple[int, str] | None = None, limit: int = 50
+    ) -> list[KeyRow]:
+        """Keys newest first; ``before`` is (created_at, id) of the last one seen."""
+        ...
+
+    def count_keys(self, user_id: str | None) -> dict[str, int]:
+        """How many keys there are by stored status."""
+        ...
+
+    def key_names(self, key_ids: list[str]) -> dict[str, str]:
+        """Names by id, deleted keys included."""
+        ...
+
+    def page_log(self, wanted: LogFilter, *, before: str | None = None, limit: int = 50) -> LogPage:
+        """Calls newest first. Looks at a bounded number of rows and says how far it came."""
+        ...
+
+    def usage_by_hour(self, account_id: str | None, *, since: int, until: int) -> list[UsageBucket]:
+        """Sums by hour, oldest first; None sums all accounts."""
+        ...
+
+    def usage_by_day(self, account_id: str | None, *, since: int, until: int) -> list[UsageBucket]:
+        """Sums by UTC day and model (``name``), oldest first."""
+        ...
+
+    def usage_by_model(self, account_id: str | None, *, since: int, until: int) -> list[UsageBucket]:
+        """Sums by model, the dearest first; ``start`` is ``since``."""
+        ...
+
+    def usage_by_channel_hour(self, *, since: int, until: int) -> list[UsageBucket]:
+        """Sums by hour and channel of all accounts, oldest first."""
+        ...
+
+    def usage_of_key_by_day(self, key_id: str, *, since_day: str) -> list[UsageBucket]:
+        """Sums of a key by UTC day and model, oldest first."""
+        ...
+
+    def top_keys(self, account_id: str, *, month: str, limit: int) -> list[UsageBucket]:
+        """The keys (``name`` is the id) that spent most in a UTC month (``2026-11``)."""
+        ...
+
+    def spent_by_account(self, account_ids: list[str], *, since: int) -> dict[str, int]:
+        """Nano-USD by account since the hour that holds the instant."""
+        ...
+
+    def failures_of_channel(self, channel: str, *, limit: int) -> list[LogRow]:
+        """The newest calls that ended with 500 or more there, of all accounts."""
+        ...
+
+    def addresses_of_key(self, key_id: str, *, since: int, limit: int) -> list[tuple[str, int, int]]:
+        """(address, calls, nano-USD) of a key's newest calls since the instant, the dearest first; bounded."""
+        ...
+
+    def transfers(self, account_id: str | None, *, before: str | None = None, limit: int = 50) -> list[TransferLine]:
+        """Transfers other than usage, newest first; None: of every user's account."""
+        ...
+
+    def page_users(self, *, text: str = "", after: str | None = None, limit: int = 50) -> list[User]:
+        """People by id (oldest first) whose address holds the text."""
+        ...
+
+    # the audit log
+    def record(self, event: AuditEvent) -> None:
+        """Append an event that no other verb records (a sign-in, an export)."""
+        ...
+
+    def page_audit(
+        self,
+        *,
+        user_id: str | None = None,
+        target_id: str | None = None,
+        action: str = "",
+        before: str | None = None,
+        limit: int = 50,
+    ) -> list[AuditEvent]:
+        """Events newest first; ``action`` is a beginning (``key.``)."""
+        ...
+
+    # settings of the operator
+    def settings(self) -> dict[str, str]:
+        """All values, JSON by name."""
+        ...
+
+    def save_settings(self, values: dict[str, str], *, now: int) -> None:
+        """Add or replace values."""
+        ...
+
+
+class AdministrationStore(SignInStore, ReportStore, Protocol):
     """The verbs of administration; synchronous, for commands and for the server's worker threads."""
+
+    def acting(self, actor: Actor) -> AdministrationStore:
+        """The same store, whose saves are written to the audit log as that actor's, in the same transaction."""
+        ...
 
     # people and money
     def save_user(self, user: User) -> None:
@@ -90,6 +336,10 @@ class AdministrationStore(Protocol):
 
     def list_users(self) -> list[User]:
         """All users, oldest first."""
+        ...
+
+    def find_user(self, wanted: str) -> User | None:
+        """The user of that id or e-mail address (in small letters)."""
         ...
 
     def balances(self, account_ids: list[str]) -> dict[str, Balance]:
@@ -123,8 +373,16 @@ class AdministrationStore(Protocol):
         """Add a secret and let the older ones end at the instant at the latest; returns the generation."""
         ...
 
+    def end_old_secrets(self, key_id: str, *, at: int) -> int:
+        """End every secret of a key but the newest at the instant at the latest; returns the generation."""
+        ...
+
     def list_keys(self, *, user_id: str | None = None, with_deleted: bool = False) -> list[Key]:
         """Keys, oldest first."""
+        ...
+
+    def find_key_row(self, key_id: str) -> Key | None:
+        """A key by its id, deleted ones too."""
         ...
 
     def key_secrets(self, key_id: str) -> list[KeySecret]:

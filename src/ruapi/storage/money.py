@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ruapi.clock import day_of
 from ruapi.identifiers import new_identifier
 from ruapi.ledger.holds import OPEN_STATES, Funds, grant, settle
 from ruapi.ledger.windows import window_of
@@ -29,12 +28,19 @@ HOUSE_ACCOUNTS = (
     (PROMO, "promo"),
 )
 
+_MS_PER_HOUR = 3_600_000
+_ERRORS_FROM = 400  # answers with this status and above count as errors
+
 
 class Transaction(Protocol):
     """An open transaction of either database: run one statement, iterate over its rows."""
 
     def execute(self, statement: str, bindings: Any = ...) -> Iterable[tuple[Any, ...]]:
         """Run one statement."""
+        ...
+
+    def changes(self) -> int:
+        """How many rows the newest INSERT, UPDATE or DELETE has written."""
         ...
 
 
@@ -216,13 +222,46 @@ def transfer(
         transaction.execute(statements.MOVE_BALANCE, (-amount_nano, source))
 
 
+def credit(
+    transaction: Transaction,
+    *,
+    kind: str,
+    ref: str,
+    house: str,
+    account_id: str,
+    amount_nano: int,
+    now: int,
+    transfer_id: str,
+    note: str,
+) -> None:
+    """Book money from one of the house's accounts to a person's (negative: back), where ``transfers`` finds it."""
+    transfer(
+        transaction, kind=kind, ref=ref, source=house, target=account_id, amount_nano=amount_nano, now=now,
+        transfer_id=transfer_id, note=note,
+    )  # fmt: skip
+    transaction.execute(statements.INSERT_CREDIT, (transfer_id, account_id))
+
+
 def append_log(transaction: Transaction, row: LogRow) -> None:
-    """Write one log row and add it to its day's sums."""
+    """Write one log row and add it to the sums of its hour, day and month; a row that is there stays as it is."""
     transaction.execute(statements.INSERT_LOG, msgspec.structs.astuple(row))
+    if transaction.changes() == 0:
+        return
+    time, account_id, key_id, model, cost = row.time, row.account_id, row.key_id, row.model, row.cost_nano
+    timed = row.first_token_ms is not None
+    transaction.execute(
+        statements.ADD_TO_HOUR,
+        (
+            account_id, time - time % _MS_PER_HOUR, model, row.channel, int(row.status >= _ERRORS_FROM),
+            row.input_tokens, row.cached_input_tokens, row.cache_write_tokens, row.output_tokens,
+            int(timed), row.first_token_ms if timed else 0, cost,
+        ),
+    )  # fmt: skip
     transaction.execute(
         statements.ADD_TO_DAY,
-        (day_of(row.time), row.key_id, row.model, row.input_tokens, row.output_tokens, row.cost_nano),
+        (window_of("daily", time), key_id, model, row.input_tokens, row.output_tokens, cost),
     )
+    transaction.execute(statements.ADD_TO_MONTH, (account_id, window_of("monthly", time), key_id, cost))
 
 
 def recover_hold(transaction: Transaction, hold: Hold, now: int) -> Settled:

@@ -19,6 +19,9 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     password_hash: str | None = None
     created_at: int
+    frozen_by: str | None = None  # admin | owner (who may lift it); None while active
+    low_balance_nano: int | None = None  # warn under this
+    last_seen_at: int | None = None
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,6 +268,7 @@ class TransferLine(msgspec.Struct, frozen=True, kw_only=True):
     amount_nano: int
     created_at: int
     note: str = ""
+    account_id: str = ""
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,3 +296,183 @@ class AccountFigures(msgspec.Struct, frozen=True, kw_only=True):
     held_nano: int
     credited_nano: int
     used_nano: int
+
+
+# --- people: how they sign in ---------------------------------------------------------------------
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One signed-in browser. The cookie's secret is kept as its HMAC."""
+
+    id: str
+    digest: bytes
+    user_id: str
+    method: str  # password | password+totp | password+recovery-code | passkey | setup | invitation
+    address: str
+    user_agent: str
+    created_at: int
+    last_seen_at: int
+    confirmed_at: int  # when the person last proved who they are
+    expires_at: int
+    ended_at: int | None = None
+
+
+class Passkey(msgspec.Struct, frozen=True, kw_only=True):
+    """A WebAuthn credential."""
+
+    id: str
+    user_id: str
+    credential_id: bytes
+    public_key: bytes  # COSE
+    sign_count: int
+    name: str
+    created_at: int
+    last_used_at: int | None = None
+
+
+class TOTP(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's authenticator app; it counts once it was confirmed by a code."""
+
+    user_id: str
+    secret_sealed: bytes
+    last_step: int = 0  # the newest time step whose code was taken
+    created_at: int
+    confirmed_at: int | None = None
+
+
+class RecoveryCode(msgspec.Struct, frozen=True, kw_only=True):
+    """A code that replaces the second factor once; its HMAC, never itself."""
+
+    digest: bytes
+    user_id: str
+    created_at: int
+    used_at: int | None = None
+
+
+class OneTimeLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that works once; its HMAC, never itself."""
+
+    id: str
+    digest: bytes
+    purpose: str  # setup | invitation | password
+    email: str | None = None
+    role: str | None = None
+    user_id: str | None = None
+    created_at: int
+    expires_at: int
+    used_at: int | None = None
+
+
+class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sign-in waits for, under the HMAC of the token that the browser holds meanwhile."""
+
+    digest: bytes
+    purpose: str  # second-factor | passkey-sign-in | passkey-register | passkey-confirm
+    user_id: str | None = None
+    data: bytes = b""
+    attempts: int = 0
+    created_at: int
+    expires_at: int
+
+
+class ManagementKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key to the management API with the rights of its owner; it cannot call models."""
+
+    id: str
+    user_id: str
+    name: str
+    digest: bytes
+    last4: str
+    scope: str  # read | write
+    created_at: int
+    expires_at: int | None = None
+    last_used_at: int | None = None
+    ended_at: int | None = None
+
+
+# --- who did what -----------------------------------------------------------------------------------
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who acts, for the audit log."""
+
+    kind: str  # user | command | management_key | server | stranger
+    id: str = ""
+    name: str = ""  # an e-mail address, a key's name, the operating system's user
+    address: str = ""
+
+
+class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One act. ``changes`` is JSON ``{field: [before, after]}`` and holds no secret."""
+
+    id: str
+    time: int
+    actor_kind: str
+    actor_id: str
+    actor_name: str
+    address: str
+    action: str  # noun.verb: key.create, key.disable, user.freeze, session.start, sign-in.refused, ...
+    target_kind: str
+    target_id: str
+    target_name: str
+    user_id: str | None = None  # whom it concerns
+    changes: str = "{}"
+
+
+# --- what pages read ---------------------------------------------------------------------------------
+
+
+class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which keys a list shows. Texts are matched as they are: ``%`` and ``_`` mean themselves."""
+
+    user_id: str | None = None
+    text: str = ""  # within the name, or the last four characters
+    state: str | None = None  # active | limit_reached | expiring | expired | disabled | rotating | deleted
+    model: str | None = None  # keys that may call it
+    unused_since: int | None = None  # never used, or not since then
+
+
+class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as a list shows it, with the spend of the window in force and its owner's address."""
+
+    key: Key
+    spent_nano: int
+    held_nano: int
+    old_secret_ends_at: int | None  # while a rotation overlaps
+    user_email: str
+
+
+class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which calls a list shows; absent fields do not filter."""
+
+    account_id: str | None = None
+    key_id: str | None = None
+    model: str | None = None
+    status: str | None = None  # ok | error | 4xx | 5xx | a number
+    since: int | None = None
+    until: int | None = None
+    cost_nano_min: int | None = None
+
+
+class LogPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows newest first. ``next_before`` continues (a request id), also when the bounded look found fewer."""
+
+    rows: list[LogRow]
+    next_before: str | None
+    looked_back_to: int | None  # set when the look was cut short: how far it came, in ms
+
+
+class UsageBucket(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums of one span of time and, where asked for, one model, channel or key ('' otherwise)."""
+
+    start: int
+    name: str = ""
+    requests: int = 0
+    errors: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    first_tokens: int = 0  # answers whose first token was timed
+    first_token_ms: int = 0  # the sum over them
+    cost_nano: int = 0

@@ -14,6 +14,7 @@ Row = TypeVar("Row", bound=msgspec.Struct)
 
 _JSON_FIELDS = frozenset({"models", "allowed_ips", "input_modalities", "output_modalities"})
 _TRUTH_FIELDS = frozenset({"browser_use", "strict_losses", "allow_private_address", "stream"})
+_SEARCH_LENGTH_MAX = 1_000  # longer than every name; SQLite refuses patterns of 50,000
 _KEYWORDS = frozenset({"window", "usage"})
 
 
@@ -60,6 +61,29 @@ def from_row(struct: type[Row], row: tuple[Any, ...]) -> Row:
 def from_rows(struct: type[Row], rows: Iterable[tuple[Any, ...]]) -> list[Row]:
     """All rows as structs."""
     return [from_row(struct, row) for row in rows]
+
+
+def one(look: Any, statement: str, *bindings: Any) -> tuple[Any, ...] | None:
+    """The first row of a statement that is run to its end; None when there is none."""
+    rows = list(look.execute(statement, bindings))
+    return rows[0] if rows else None
+
+
+def find(struct: type[Row], look: Any, table: str, column: str, value: Any) -> Row | None:
+    """The row of a table whose unique column has the value."""
+    row = one(look, f"SELECT {columns(struct)} FROM {table} WHERE {column} = ?", value)
+    return None if row is None else from_row(struct, row)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON, for ``json_each`` and for columns that hold JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def containing(text: str) -> str:
+    """A pattern for ``LIKE … ESCAPE '!'`` that finds the text anywhere; ``%`` and ``_`` mean themselves."""
+    escaped = text[:_SEARCH_LENGTH_MAX].replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return f"%{escaped}%"
 
 
 def _to_tuple(value: Any) -> Any:

@@ -65,6 +65,7 @@ class SQLiteStore(AdministrationVerbs):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._original = self
         new = not path.exists()
         self._administration = connect(path)
         if new:
@@ -75,6 +76,8 @@ class SQLiteStore(AdministrationVerbs):
         self._writer_connection: apsw.Connection | None = None
         self._reader: apsw.Connection | None = None
         self._reader_thread: ThreadPoolExecutor | None = None
+        self.on_change: Callable[[], None] | None = None
+        """Called in the thread of an administrative verb after its commit, so that a server here obeys at once."""
 
     # --- opening and closing -------------------------------------------------------------------------
 
@@ -129,6 +132,9 @@ class SQLiteStore(AdministrationVerbs):
                 if isinstance(fault, apsw.FullError):
                     raise Unavailable("the disk is full; nothing was changed") from fault
                 raise
+        # A copy that acts for somebody may be older than what was set on the store itself.
+        if self._original.on_change is not None:
+            self._original.on_change()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
@@ -177,7 +183,7 @@ class SQLiteStore(AdministrationVerbs):
         """See ``MoneyStore``."""
         await self._submit(money.append_log, row)
 
-    async def touch_keys(self, used: dict[bytes, int]) -> None:
+    async def touch_keys(self, used: dict[bytes | str, int]) -> None:
         """See ``MoneyStore``."""
         await self._submit(_touch_keys, used)
 
@@ -255,12 +261,16 @@ class SQLiteStore(AdministrationVerbs):
         return [row for row in rows if self.boots.is_alive(row[0])]
 
 
-def _touch_keys(connection: apsw.Connection, used: dict[bytes, int]) -> None:
-    for digest, instant in used.items():
-        connection.execute("UPDATE key_secret SET last_used_at = ? WHERE digest = ?", (instant, digest))
+def _touch_keys(connection: apsw.Connection, used: dict[bytes | str, int]) -> None:
+    """Note last uses: of a secret, by its digest, and so of its key; or of a key alone, by its id."""
+    for subject, instant in used.items():
+        if isinstance(subject, str):
+            connection.execute("UPDATE api_key SET last_used_at = ? WHERE id = ?", (instant, subject))
+            continue
+        connection.execute("UPDATE key_secret SET last_used_at = ? WHERE digest = ?", (instant, subject))
         connection.execute(
             "UPDATE api_key SET last_used_at = ? WHERE id = (SELECT key_id FROM key_secret WHERE digest = ?)",
-            (instant, digest),
+            (instant, subject),
         )
 
 
@@ -341,14 +351,12 @@ def _find_log(connection: apsw.Connection, request_id: str) -> LogRow | None:
 
 
 def _account_figures(connection: apsw.Connection, account_id: str) -> AccountFigures:
-    """What was used is the sum of the days, not of the postings: a busy account has millions of those."""
+    """What was used is the sum of the months, not of the postings: a busy account has millions of those."""
     ((posted, held),) = connection.execute(
         "SELECT posted_nano, held_nano FROM balance WHERE account_id = ?", (account_id,)
     )
     ((used,),) = connection.execute(
-        """SELECT COALESCE(SUM(u.cost_nano), 0) FROM api_key k JOIN usage_day u ON u.key_id = k.id
-            WHERE k.account_id = ?""",
-        (account_id,),
+        "SELECT COALESCE(SUM(cost_nano), 0) FROM usage_month WHERE account_id = ?", (account_id,)
     )
     return AccountFigures(posted_nano=posted, held_nano=held, credited_nano=posted + used, used_nano=used)
 

@@ -84,6 +84,26 @@ ON CONFLICT (key_id, day, model) DO UPDATE SET
   output_tokens = output_tokens + excluded.output_tokens, cost_nano = cost_nano + excluded.cost_nano
 """
 
+# Two rows at once: those of the account and those of everybody (''), in that order.
+ADD_TO_HOUR = """
+INSERT INTO usage_hour (account_id, hour, model, channel, requests, errors, input_tokens, cached_input_tokens,
+                        cache_write_tokens, output_tokens, first_tokens, first_token_ms, cost_nano)
+VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12), ('', ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+ON CONFLICT (account_id, hour, model, channel) DO UPDATE SET
+  requests = requests + 1, errors = errors + ?5, input_tokens = input_tokens + ?6,
+  cached_input_tokens = cached_input_tokens + ?7, cache_write_tokens = cache_write_tokens + ?8,
+  output_tokens = output_tokens + ?9, first_tokens = first_tokens + ?10, first_token_ms = first_token_ms + ?11,
+  cost_nano = cost_nano + ?12
+"""
+
+ADD_TO_MONTH = """
+INSERT INTO usage_month (account_id, month, key_id, requests, cost_nano) VALUES (?, ?, ?, 1, ?)
+ON CONFLICT (account_id, month, key_id) DO UPDATE SET
+  requests = requests + 1, cost_nano = cost_nano + excluded.cost_nano
+"""
+
+INSERT_CREDIT = "INSERT INTO credit (transfer_id, account_id) VALUES (?, ?)"
+
 NEXT_GENERATION = """
 INSERT INTO change (generation, noun, subject_id, created_at)
 SELECT COALESCE(MAX(generation), 0) + 1, ?, ?, ? FROM change RETURNING generation

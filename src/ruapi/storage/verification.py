@@ -7,6 +7,7 @@
 4. A hold is charged at most once, within its amount; the log's cost equals the hold's final; every posted
    hold has its transfer and every usage transfer its hold.
 5. No hold outlives its deadline by more than 60 s.
+6. The sums that pages read and that windows are carried over from say what was charged.
 """
 
 from __future__ import annotations
@@ -115,6 +116,34 @@ _CHECKS: tuple[tuple[int, str, str], ...] = (
         "hold {0} was charged {1} without a log row",
         """SELECT h.id, h.final_nano FROM hold h LEFT JOIN request_log l ON l.request_id = h.request_id
             WHERE h.state = 'posted' AND l.request_id IS NULL""",
+    ),
+    (
+        6,
+        "the hours of account {0} sum to {1}, it was charged {2}",
+        """WITH charged AS (SELECT account_id, SUM(final_nano) AS total FROM hold WHERE state = 'posted' GROUP BY 1),
+                everybody AS (SELECT * FROM charged UNION ALL SELECT '', SUM(total) FROM charged),
+                kept AS (SELECT account_id, SUM(cost_nano) AS total FROM usage_hour GROUP BY 1)
+           SELECT COALESCE(k.account_id, c.account_id), COALESCE(k.total, 0), COALESCE(c.total, 0)
+             FROM kept k FULL JOIN everybody c ON c.account_id = k.account_id
+            WHERE COALESCE(k.total, 0) <> COALESCE(c.total, 0)""",
+    ),
+    (
+        6,
+        "the months of account {0} sum to {1}, it was charged {2}",
+        """WITH charged AS (SELECT account_id, SUM(final_nano) AS total FROM hold WHERE state = 'posted' GROUP BY 1),
+                kept AS (SELECT account_id, SUM(cost_nano) AS total FROM usage_month GROUP BY 1)
+           SELECT COALESCE(k.account_id, c.account_id), COALESCE(k.total, 0), COALESCE(c.total, 0)
+             FROM kept k FULL JOIN charged c ON c.account_id = k.account_id
+            WHERE COALESCE(k.total, 0) <> COALESCE(c.total, 0)""",
+    ),
+    (
+        6,
+        "the days of key {0} sum to {1}, it was charged {2}",
+        """WITH charged AS (SELECT key_id, SUM(final_nano) AS total FROM hold WHERE state = 'posted' GROUP BY 1),
+                kept AS (SELECT key_id, SUM(cost_nano) AS total FROM usage_day GROUP BY 1)
+           SELECT COALESCE(k.key_id, c.key_id), COALESCE(k.total, 0), COALESCE(c.total, 0)
+             FROM kept k FULL JOIN charged c ON c.key_id = k.key_id
+            WHERE COALESCE(k.total, 0) <> COALESCE(c.total, 0)""",
     ),
 )
 

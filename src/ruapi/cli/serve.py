@@ -42,4 +42,7 @@ def serve(application: Application, host: str | None, port: int | None, workers:
         shown = f"[{on}]" if ":" in on else on
         say(f"ruapi serves http://{shown}:{at}/v1")
 
-    uvloop.run(run_gateway(settings, host=address, port=number, on_ready=ready))
+    def set_up(url: str) -> None:
+        say(f"There is no administrator yet. Open this address to create one; it works once:\n  {url}")
+
+    uvloop.run(run_gateway(settings, host=address, port=number, on_ready=ready, on_setup=set_up))

@@ -37,8 +37,8 @@ from ruapi.errors import (
     UntranslatableRequest,
 )
 from ruapi.gateway.authenticate import Caller
+from ruapi.gateway.call_exchange import CallExchange
 from ruapi.gateway.directory import Directory, Offer
-from ruapi.gateway.server import Exchange
 from ruapi.identifiers import new_identifier
 from ruapi.money import AMOUNT_NANO_MAX, format_usd
 from ruapi.policy.model_access import check_model
@@ -138,7 +138,7 @@ class Admission:
         self._settings = settings
 
     async def admit(
-        self, exchange: Exchange, dialect: ClientDialect, caller: Caller, request_id: str, started_at: int
+        self, exchange: CallExchange, dialect: ClientDialect, caller: Caller, request_id: str, started_at: int
     ) -> Admitted | Refusal:
         """Take a call in, or say why not. Raises ``ClientGone`` and ``BodyTimedOut``."""
         address = self.check_origin(exchange, caller)
@@ -183,7 +183,7 @@ class Admission:
                 self.leave(caller, tokens=0)
         return admitted
 
-    def check_origin(self, exchange: Exchange, caller: Caller) -> str | Problem:
+    def check_origin(self, exchange: CallExchange, caller: Caller) -> str | Problem:
         """The caller's address, when the key may be used from there and from no web page."""
         key, settings = caller.key, self._settings
         # A proxy may add a line of its own behind one that the caller wrote: all of them are one list.
@@ -196,7 +196,7 @@ class Admission:
         )
         return address if problem is None else problem
 
-    async def read_body(self, exchange: Exchange) -> bytes | Problem:
+    async def read_body(self, exchange: CallExchange) -> bytes | Problem:
         """The body, when it is declared to be plain JSON and within the limit."""
         content_type = exchange.header(b"content-type")
         if content_type is not None and content_type.partition(b";")[0].strip().lower() not in _JSON_TYPES:
@@ -480,7 +480,7 @@ def refusal_problem(refused: HoldRefused) -> Problem:
     return BadKey("This key is disabled or was deleted.")
 
 
-def _asks_strictly(exchange: Exchange) -> bool:
+def _asks_strictly(exchange: CallExchange) -> bool:
     value = exchange.header(b"x-ruapi-strict-losses")
     return value is not None and value.strip().lower() in {b"1", b"true", b"yes"}
 

@@ -2,6 +2,10 @@
 
 The base URL works with and without ``/v1``, because clients differ in which they append. A doubled
 ``/v1/v1`` is the commonest mistake of all and is named.
+
+One port serves three. ``/api/v1`` is the management API, the paths below are the data plane, the rest is the
+console. Both of the latter know ``/`` and ``/models``: a browser that shows no key gets the page. A path that
+nobody knows is answered with a page to a browser, and to a program with the JSON that names its mistake.
 """
 
 from __future__ import annotations
@@ -37,8 +41,12 @@ CALLS: dict[str, ClientDialect] = {
     "/v1/embeddings": OPENAI_EMBEDDINGS,
 }
 COUNT_TOKENS = "/v1/messages/count_tokens"
+MANAGEMENT = "/api/v1"
 _PLAIN = (b"content-type", b"text/plain; charset=utf-8")
+_PLAIN_PATHS = frozenset({"/", "/livez", "/healthz", "/readyz", "/metrics"})
 
+Host = Callable[[Exchange], Awaitable[None]]
+"""What answers instead of the data plane, such as ``ASGIHost.handle``."""
 Reader = Callable[[Caller, bytes], Awaitable[dict[str, Any] | Problem]]
 
 
@@ -56,7 +64,11 @@ class App:
         clock: Clock,
         is_ready: Callable[[], bool],
         metrics: Callable[[], bytes],
+        pages: Host | None = None,
+        knows_page: Callable[[str], Awaitable[bool]] | None = None,
+        management: Host | None = None,
     ) -> None:
+        """``knows_page`` tells of a path as it came, percent-encoded, whether the console has it."""
         self._pipeline = pipeline
         self._keyring = keyring
         self._admission = admission
@@ -65,6 +77,9 @@ class App:
         self._clock = clock
         self._is_ready = is_ready
         self._metrics = metrics
+        self._pages = pages
+        self._knows_page = knows_page
+        self._management = management
         self._readers: dict[str, Reader] = {
             "/v1/models": self._models,
             "/v1/key": self._key,
@@ -87,7 +102,28 @@ class App:
             return
         await self._handle_other(exchange, path)
 
+    async def _host_of(self, exchange: Exchange, path: str) -> Host | None:
+        """Who answers instead of the data plane. ``path`` has its version in front, if it is one of ours."""
+        given = exchange.path
+        if given == MANAGEMENT or given.startswith(MANAGEMENT + "/"):
+            return self._management
+        if self._pages is None:
+            return None
+        if given in {"/", "/models"} or given.startswith("/models/"):
+            return self._pages if _is_visitor(exchange) and not _shows_key(exchange) else None
+        if given in _PLAIN_PATHS or given.startswith("/v1/") or given == "/v1":
+            return None
+        if path in self._readers or path == COUNT_TOKENS:
+            return None
+        if _is_visitor(exchange) or (self._knows_page is not None and await self._knows_page(given)):
+            return self._pages
+        return None
+
     async def _handle_other(self, exchange: Exchange, path: str) -> None:
+        host = await self._host_of(exchange, path)
+        if host is not None:
+            await host(exchange)
+            return
         dialect = _dialect_of_reader(exchange)
         if path == COUNT_TOKENS:
             await self._count(exchange)
@@ -96,13 +132,7 @@ class App:
                 self._refuse(exchange, dialect, _method_not_allowed("GET"))
                 return
             await self._read(exchange, dialect, path)
-        elif exchange.method in {"GET", "HEAD"} and path in {
-            "/",
-            "/livez",
-            "/healthz",
-            "/readyz",
-            "/metrics",
-        }:
+        elif exchange.method in {"GET", "HEAD"} and path in _PLAIN_PATHS:
             self._answer_plainly(exchange, path)
         elif path.startswith("/v1/v1/") or path == "/v1/v1":
             fixed = path.replace("/v1/v1", "/v1", 1)
@@ -198,9 +228,18 @@ class App:
 
 def _with_version(path: str) -> str:
     """The path with ``/v1`` in front, when it names an endpoint without it."""
-    if path.startswith("/v1/") or path in {"/", "/livez", "/healthz", "/readyz", "/metrics"}:
+    if path.startswith("/v1/") or path in _PLAIN_PATHS:
         return path.rstrip("/") if len(path) > 1 else path
     return "/v1" + path.rstrip("/")
+
+
+def _is_visitor(exchange: Exchange) -> bool:
+    """Whether a browser asks for a page. Programs that take anything (``*/*``) are none."""
+    return exchange.method in {"GET", "HEAD"} and b"text/html" in (exchange.header(b"accept") or b"").lower()
+
+
+def _shows_key(exchange: Exchange) -> bool:
+    return exchange.header(b"authorization") is not None or exchange.header(b"x-api-key") is not None
 
 
 def _dialect_of_reader(exchange: Exchange) -> ClientDialect:

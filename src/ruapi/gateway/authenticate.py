@@ -19,6 +19,7 @@ from ruapi.policy.expiry import check_status
 from ruapi.storage.records import Key, KeyCredential
 
 _KEYS_MAX = 200_000
+_KEYS_INSIDE_MAX = 10_000
 _STRANGERS_MAX = 10_000
 _ADDRESSES_MAX = 10_000
 _FAILURES_PER_MINUTE_MAX = 60
@@ -44,6 +45,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     key: Key
     digest: bytes
+    """Empty for a call from inside the server, which shows no secret."""
     secret_expires_at: int | None
     user_status: str
 
@@ -65,20 +67,24 @@ class Keyring:
         self._newest_pepper = self._peppers[0][1]
         self._callers: dict[bytes, Caller] = {}
         self._digests_of: dict[str, set[bytes]] = {}
+        self._inside: dict[str, Caller] = {}
         self._strangers: dict[bytes, None] = {}
         self._failures: dict[str, tuple[int, int]] = {}
-        self.used: dict[bytes, int] = {}
+        self.used: dict[bytes | str, int] = {}
+        """When a secret, by its digest, or a key without one, by its id, was last used."""
 
     def forget(self, key_id: str) -> None:
         """Drop what is cached of a key; the next request with it reads the database."""
         for known in self._digests_of.pop(key_id, ()):
             self._callers.pop(known, None)
+        self._inside.pop(key_id, None)
         self._strangers.clear()
 
     def forget_all(self) -> None:
         """Drop every key."""
         self._callers.clear()
         self._digests_of.clear()
+        self._inside.clear()
         self._strangers.clear()
 
     async def authenticate(self, request: Headers, now: int) -> Caller | Problem:
@@ -96,17 +102,31 @@ class Keyring:
             if found is None:
                 return self._failed(request.client_address, now, BadKey("This key does not exist."))
             caller = found
-        key = caller.key
-        problem = check_status(
-            status=key.status,
-            expires_at=key.expires_at,
-            secret_expires_at=caller.secret_expires_at,
-            user_status=caller.user_status,
-            now=now,
-        )
+        problem = _refusal(caller, now)
         if problem is not None:
             return problem
         self.used[caller.digest] = now
+        return caller
+
+    async def caller_of(self, key_id: str, now: int) -> Caller | Problem:
+        """The caller behind a call from inside the server: no secret is shown, and the same states are refused.
+
+        Who may use which key, the page that starts the call has decided. ``now`` is milliseconds since the epoch.
+        """
+        caller = self._inside.get(key_id)
+        if caller is None:
+            credential = await self._store.find_key(key_id)
+            if credential is None:
+                return BadKey("This key does not exist.")
+            caller = Caller(key=credential.key, digest=b"", secret_expires_at=None, user_status=credential.user_status)
+            if len(self._inside) >= _KEYS_INSIDE_MAX:
+                self._inside.clear()
+            self._inside[key_id] = caller
+        problem = _refusal(caller, now)
+        if problem is not None:
+            return problem
+        # The key was used, and none of its secrets: what a rotation shows of the old one stays true.
+        self.used[key_id] = now
         return caller
 
     async def _look_up(self, key_id: str, text: str, newest: bytes) -> Caller | None:
@@ -151,6 +171,17 @@ class Keyring:
                 headers=(("retry-after", "60"),),
             )
         return problem
+
+
+def _refusal(caller: Caller, now: int) -> Problem | None:
+    key = caller.key
+    return check_status(
+        status=key.status,
+        expires_at=key.expires_at,
+        secret_expires_at=caller.secret_expires_at,
+        user_status=caller.user_status,
+        now=now,
+    )
 
 
 _KEY_PARAMETERS = (b"key", b"api_key", b"api-key", b"apikey", b"x-api-key", b"access_token", b"token", b"authorization")

@@ -24,9 +24,10 @@ from ruapi.dialects.registry import ClientDialect
 from ruapi.errors import BodyTooSlow, GatewayFault, Overloaded, Problem, Unavailable
 from ruapi.gateway.admit import Admission, Admitted, tokens_of
 from ruapi.gateway.authenticate import Caller, Keyring
+from ruapi.gateway.call_exchange import CallExchange
 from ruapi.gateway.problems import refuse
 from ruapi.gateway.relay import Relay
-from ruapi.gateway.server import BodyTimedOut, ClientGone, Exchange
+from ruapi.gateway.server import BodyTimedOut, ClientGone
 from ruapi.gateway.settle import Outcome, Settlements
 from ruapi.identifiers import new_identifier
 from ruapi.money import format_usd
@@ -62,8 +63,8 @@ class Pipeline:
         self.calls_in_flight = 0
         self._refusals: set[asyncio.Task[None]] = set()
 
-    async def call(self, exchange: Exchange, dialect: ClientDialect) -> None:
-        """Carry one call out and answer it."""
+    async def call(self, exchange: CallExchange, dialect: ClientDialect, *, key_id: str | None = None) -> None:
+        """Carry one call out and answer it. ``key_id`` is for calls from inside the server, which show no secret."""
         now = self._clock()
         request_id = new_identifier("req", now)
         if self.calls_in_flight >= self._calls_max:
@@ -72,7 +73,7 @@ class Pipeline:
             return
         self.calls_in_flight += 1
         try:
-            await self._call(exchange, dialect, request_id, now)
+            await self._call(exchange, dialect, request_id, now, key_id)
         except ClientGone:
             pass
         except BodyTimedOut:
@@ -84,8 +85,13 @@ class Pipeline:
         finally:
             self.calls_in_flight -= 1
 
-    async def _call(self, exchange: Exchange, dialect: ClientDialect, request_id: str, now: int) -> None:
-        caller = await self._keyring.authenticate(exchange, now)
+    async def _call(
+        self, exchange: CallExchange, dialect: ClientDialect, request_id: str, now: int, key_id: str | None
+    ) -> None:
+        if key_id is None:
+            caller = await self._keyring.authenticate(exchange, now)
+        else:
+            caller = await self._keyring.caller_of(key_id, now)
         if isinstance(caller, Problem):
             refuse(exchange, dialect, caller, request_id)
             return
@@ -123,7 +129,7 @@ class Pipeline:
         now: int,
         problem: Problem,
         model: str,
-        exchange: Exchange,
+        exchange: CallExchange,
     ) -> None:
         """Write the row of a refused call without waiting; under a flood of them the newest go unlogged."""
         if len(self._refusals) >= _REFUSALS_WAITING_MAX:

@@ -6,7 +6,7 @@ import re
 
 from ruapi.dialects.registry import ClientDialect
 from ruapi.errors import Problem
-from ruapi.gateway.server import Exchange
+from ruapi.gateway.call_exchange import CallExchange
 
 JSON_TYPE = (b"content-type", b"application/json")
 
@@ -22,7 +22,7 @@ def identity_headers(request_id: str) -> list[tuple[bytes, bytes]]:
     return [(b"x-request-id", identifier), (b"request-id", identifier)]
 
 
-def refuse(exchange: Exchange, dialect: ClientDialect, problem: Problem, request_id: str) -> None:
+def refuse(exchange: CallExchange, dialect: ClientDialect, problem: Problem, request_id: str) -> None:
     """Answer with a problem, unless an answer has begun or nobody is there."""
     if exchange.started or exchange.gone:
         return

@@ -34,10 +34,10 @@ from ruapi.errors import (
     UpstreamUnreachable,
 )
 from ruapi.gateway.admit import HOLD_LIFE_MS, Admitted
+from ruapi.gateway.call_exchange import CallExchange
 from ruapi.gateway.directory import Directory
 from ruapi.gateway.problems import JSON_TYPE, identity_headers, redact, refuse
 from ruapi.gateway.provider_problems import CREDENTIALS_REJECTED, UNPAID, problem_of_fault, problem_of_report
-from ruapi.gateway.server import Exchange
 from ruapi.gateway.settle import Outcome, Settlements, count_texts, counted_usage
 from ruapi.gateway.translate import Outbound, outbound
 from ruapi.money import format_usd
@@ -152,7 +152,7 @@ class Relay:
         for call in tuple(self.live.get(key_id, ())):
             call.stop("key_revoked")
 
-    async def run(self, exchange: Exchange, admitted: Admitted) -> Outcome:
+    async def run(self, exchange: CallExchange, admitted: Admitted) -> Outcome:
         """Carry the call out and settle it; the answer, good or bad, has been given on return."""
         call, key_id = LiveCall(), admitted.caller.key.id
         calls = self.live.setdefault(key_id, set())
@@ -165,7 +165,7 @@ class Relay:
             if not calls:
                 self.live.pop(key_id, None)
 
-    async def _run(self, exchange: Exchange, admitted: Admitted, call: LiveCall) -> Outcome:
+    async def _run(self, exchange: CallExchange, admitted: Admitted, call: LiveCall) -> Outcome:
         outcome = Outcome(status=502)
         try:
             reached = await self._attempts(exchange, admitted, call, outcome)
@@ -189,7 +189,7 @@ class Relay:
     # --- attempts ------------------------------------------------------------------------------------
 
     async def _attempts(
-        self, exchange: Exchange, admitted: Admitted, call: LiveCall, outcome: Outcome
+        self, exchange: CallExchange, admitted: Admitted, call: LiveCall, outcome: Outcome
     ) -> tuple[Answer, Outbound] | Problem:
         """Try the candidates in order, and again while retries are left; the first answer wins."""
         order = in_order(admitted.candidates, random.random(), client=admitted.dialect.name)  # noqa: S311 - a spread of load, no secret
@@ -219,7 +219,7 @@ class Relay:
         return problem
 
     async def _attempt(
-        self, exchange: Exchange, admitted: Admitted, call: LiveCall, candidate: Candidate
+        self, exchange: CallExchange, admitted: Admitted, call: LiveCall, candidate: Candidate
     ) -> tuple[Answer, Outbound] | UpstreamError | Problem | None:
         line = self.directory.line(candidate.channel_id)
         if line is None:
@@ -252,7 +252,7 @@ class Relay:
 
     async def _whole(
         self,
-        exchange: Exchange,
+        exchange: CallExchange,
         admitted: Admitted,
         call: LiveCall,
         outcome: Outcome,
@@ -292,7 +292,7 @@ class Relay:
 
     async def _provider_error(
         self,
-        exchange: Exchange,
+        exchange: CallExchange,
         admitted: Admitted,
         call: LiveCall,
         outcome: Outcome,
@@ -336,7 +336,7 @@ class Relay:
 
     # --- endings -------------------------------------------------------------------------------------
 
-    async def failed(self, exchange: Exchange, admitted: Admitted, outcome: Outcome, problem: Problem) -> Outcome:
+    async def failed(self, exchange: CallExchange, admitted: Admitted, outcome: Outcome, problem: Problem) -> Outcome:
         """Nothing was delivered: nothing is charged."""
         outcome.status, outcome.error_code, outcome.usage = problem.status, problem.code, None
         await self.settlements.settle(admitted, outcome)
@@ -345,7 +345,7 @@ class Relay:
 
     async def stopped(
         self,
-        exchange: Exchange,
+        exchange: CallExchange,
         admitted: Admitted,
         call: LiveCall,
         outcome: Outcome,
@@ -374,7 +374,7 @@ class StreamRelay:
     def __init__(
         self,
         relay: Relay,
-        exchange: Exchange,
+        exchange: CallExchange,
         admitted: Admitted,
         call: LiveCall,
         outcome: Outcome,

@@ -24,8 +24,8 @@ from ruapi.dialects.registry import CODECS, ClientDialect, quirks_of
 from ruapi.dialects.translation import Translation
 from ruapi.errors import Problem, UntranslatableRequest
 from ruapi.gateway.admit import Admitted
+from ruapi.gateway.call_exchange import CallExchange
 from ruapi.gateway.directory import Line
-from ruapi.gateway.server import Exchange
 from ruapi.routing.candidates import Candidate, upstream_dialect
 from ruapi.upstream import Target
 
@@ -105,7 +105,7 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     losses: tuple[Loss, ...] = ()
 
 
-def outbound(exchange: Exchange, admitted: Admitted, candidate: Candidate, line: Line) -> Outbound | Problem:
+def outbound(exchange: CallExchange, admitted: Admitted, candidate: Candidate, line: Line) -> Outbound | Problem:
     """What to send to this candidate, or why it cannot be said in its dialect."""
     client = admitted.dialect
     spoken = upstream_dialect(candidate.kind, client.name)

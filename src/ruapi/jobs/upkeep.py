@@ -29,8 +29,8 @@ class UpkeepStore(Protocol):
         """Whether a price version came into force between the instants."""
         ...
 
-    async def touch_keys(self, used: dict[bytes, int]) -> None:
-        """Note when secrets were last used."""
+    async def touch_keys(self, used: dict[bytes | str, int]) -> None:
+        """Note when secrets, by digest, and keys, by id, were last used."""
         ...
 
     async def recover_holds(self, *, now: int) -> int:
@@ -64,7 +64,7 @@ class Upkeep:
         forget_all_keys: Callable[[], None],
         stop_key: Callable[[str], Any],
         reload_directory: Callable[[], Any],
-        used_keys: dict[bytes, int],
+        used_keys: dict[bytes | str, int],
     ) -> None:
         self._store = store
         self._boot_id = boot_id
@@ -80,9 +80,10 @@ class Upkeep:
 
     async def obey_changes(self) -> None:
         """Drop what administration changed, then say so: a waiting command returns on that."""
-        changes = await self._store.changes_since(self._generation)
-        if not changes:
-            return
+        while changes := await self._store.changes_since(self._generation):
+            await self._obey(changes)
+
+    async def _obey(self, changes: list[tuple[int, str, str]]) -> None:
         reload = False
         for _, noun, subject_id in changes:
             if noun == "key":

@@ -11,6 +11,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 
@@ -23,6 +24,7 @@ from ruapi.gateway.app import App
 from ruapi.gateway.authenticate import Keyring
 from ruapi.gateway.counting import Counting
 from ruapi.gateway.directory import Directory
+from ruapi.gateway.inner_call import InnerCalls
 from ruapi.gateway.listings import Listings
 from ruapi.gateway.pipeline import Pipeline
 from ruapi.gateway.relay import Relay
@@ -35,6 +37,7 @@ from ruapi.pricing.catalogue import load_catalogue
 from ruapi.settings import Settings
 from ruapi.telemetry.metrics import Metrics
 from ruapi.upstream.http import HTTPUpstream
+from ruapi.wiring.console import Applications, Frontend, build_applications
 from ruapi.wiring.probing import upstream_timeouts
 from ruapi.wiring.store import open_store
 
@@ -61,6 +64,9 @@ class Gateway:
         self._boot_id = new_identifier("boot", clock())
         self._schedule = Schedule()
         self._ready = False
+        self._started_at = 0
+        self.listen_url = ""
+        """Where it listens, for people on this machine, without a path. Known once it has started."""
 
     async def start(self, *, host: str, port: int, reuse_port: bool = False) -> int:
         """Recover, open the port and report ready; returns the port."""
@@ -86,24 +92,11 @@ class Gateway:
             clock=clock,
             calls_in_flight_max=settings.calls_in_flight_max,
         )
+        self._inner_calls = InnerCalls(self._pipeline, clock)
+        self._frontend = Frontend(self._build_applications, trusted_proxies=settings.trusted_proxies)
         self._upkeep = self._start_jobs(generation)
-        app = App(
-            pipeline=self._pipeline,
-            keyring=self._keyring,
-            admission=self._admission,
-            listings=Listings(self._directory, store, clock),
-            counting=Counting(
-                admission=self._admission,
-                directory=self._directory,
-                upstream=self._upstream,
-                timeouts=upstream_timeouts(settings),
-            ),
-            clock=clock,
-            is_ready=lambda: self._ready,
-            metrics=Metrics(self._figures).render,
-        )
         self._server = Server(
-            app.handle,
+            self._build_app().handle,
             Limits(
                 header_bytes_max=settings.header_bytes_max,
                 header_read_ms=settings.header_timeout_ms,
@@ -114,8 +107,58 @@ class Gateway:
             ),
         )
         await self._server.start(host, port, reuse_port=reuse_port)
-        self._ready = True
+        self.listen_url = listen_url(host, self._server.port)
+        self._frontend.serve_at(host, self._server.port)
+        self._ready, self._started_at = True, clock()
         return self._server.port
+
+    def _build_app(self) -> App:
+        return App(
+            pipeline=self._pipeline,
+            keyring=self._keyring,
+            admission=self._admission,
+            listings=Listings(self._directory, self._store, self._clock),
+            counting=Counting(
+                admission=self._admission,
+                directory=self._directory,
+                upstream=self._upstream,
+                timeouts=upstream_timeouts(self._settings),
+            ),
+            clock=self._clock,
+            is_ready=lambda: self._ready,
+            metrics=Metrics(self._figures).render,
+            pages=self._frontend.pages,
+            knows_page=self._frontend.knows_page,
+            management=self._frontend.management,
+        )
+
+    def _build_applications(self) -> Applications:
+        return build_applications(
+            settings=self._settings,
+            store=self._store,
+            secrets=self._secrets,
+            clock=self._clock,
+            call_as=self._inner_calls.start,
+            callable_models=lambda: [offer.name for offer in self._directory.offers()],
+            health=self._health,
+            listen_url=self.listen_url,
+        )
+
+    async def setup_url(self) -> str | None:
+        """Where the first administrator is created, once; None when there is one, or when it cannot be told."""
+
+        def make_token() -> str | None:
+            # It loads what signing in needs, which the start of a server does not wait for.
+            from ruapi.administration.first_run import setup_token  # noqa: PLC0415
+
+            return setup_token(self._store, self._secrets, now=self._clock())
+
+        try:
+            token = await self._store.read(make_token)
+        except Exception as fault:  # noqa: BLE001 - the data plane needs no administrator and goes on
+            log.error("the setup address cannot be made", fault=type(fault).__name__)  # noqa: TRY400
+            return None
+        return None if token is None else f"{self.listen_url}/setup/{token}"
 
     def _build_admission(self) -> Admission:
         settings = self._settings
@@ -165,7 +208,9 @@ class Gateway:
             used_keys=self._keyring.used,
         )
         schedule = self._schedule
-        schedule.every(_CHANGES_EVERY_S, upkeep.obey_changes, name="obey changes")
+        # Other processes' changes are found by looking; what is changed in this one wakes the job.
+        obeying = schedule.every(_CHANGES_EVERY_S, upkeep.obey_changes, name="obey changes")
+        self._store.on_change = obeying.wake
         schedule.every(5, upkeep.note_last_uses, name="note last uses")
         schedule.every(10, upkeep.end_lost_holds, name="end lost holds")
         schedule.every(30, upkeep.start_due_prices, name="start due prices")
@@ -198,6 +243,14 @@ class Gateway:
             "broken_invariants": self._upkeep.broken_invariants,
         }
 
+    def _health(self) -> dict[str, Any]:
+        return {
+            **self._figures(),
+            "platform_loss_nano": self._settlements.losses_nano,
+            "ready": self._ready,
+            "started_at": self._started_at,
+        }
+
     async def stop(self) -> None:
         """Finish what is under way, then close the books."""
         self._ready = False
@@ -205,6 +258,8 @@ class Gateway:
         cut = asyncio.get_running_loop().call_later(_FINISH_S, self._relay.stop_all)
         await self._server.stop(_FINISH_S * 1000 + 5_000)
         cut.cancel()
+        await self._inner_calls.stop()
+        await self._frontend.stop()
         await self._schedule.stop()
         await self._pipeline.drain()
         await self._upkeep.note_last_uses()
@@ -220,19 +275,31 @@ async def run_gateway(
     port: int,
     reuse_port: bool = False,
     on_ready: Callable[[str, int], None],
+    on_setup: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; a second signal does not wait for open calls."""
+    """Serve until SIGTERM or SIGINT; a second signal does not wait for open calls.
+
+    ``on_setup`` is given the one-time address at which the first administrator is created, when there is none.
+    """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     gateway = Gateway(settings)
     on_ready(host, await gateway.start(host=host, port=port, reuse_port=reuse_port))
+    if on_setup is not None and (setup_url := await gateway.setup_url()) is not None:
+        on_setup(setup_url)
     await stopping.wait()
     log.info("stopping")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
     await gateway.stop()
+
+
+def listen_url(host: str, port: int) -> str:
+    """An address that a browser on this machine can open; one that stands for all addresses becomes loopback."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is replaced
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
 def port_is_free(host: str, port: int) -> bool:

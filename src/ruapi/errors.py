@@ -13,6 +13,7 @@
     ├── AuthenticationFailed     wrong administrator's credentials
     ├── CheckFailed              a check (ledger verify, sync --check) found something
     ├── LimitReached             money or a limit does not allow it
+    ├── TooManyAttempts          too many guesses; waiting helps
     └── Unavailable              the database, the server or a file cannot be used now
 
 Refusals on the data plane are expected, so they are values and travel by return. The management
@@ -401,6 +402,14 @@ class CheckFailed(RuapiError):
 
 class LimitReached(RuapiError):
     """Money or a limit does not allow what was asked."""
+
+
+class TooManyAttempts(RuapiError):
+    """Too many guesses, or too many at a time. Waiting ``retry_after_s`` seconds helps."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(RuapiError):

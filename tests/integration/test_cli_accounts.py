@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 
 from tests.gateway_process import OWNER, GatewayProcess
@@ -63,3 +64,14 @@ def test_money_comes_in_by_top_ups_and_codes(gateway: GatewayProcess):
     assert not any(code in gateway.cli("codes", "list", "--json") for code in plain)
     assert gateway.cli_json("users", "list")["data"][0]["balance"] == "35.000000001"
     assert gateway.cli_json("ledger", "verify") == {"ok": True, "violations": []}
+
+
+def test_an_invitation_is_a_link_that_is_shown_once(gateway: GatewayProcess):
+    gateway.cli("init", "--owner", OWNER, "--password-stdin", stdin=PASSWORD)
+    url = gateway.cli("users", "invite", "Carol@example.com", "--base-url", "https://ai.example.com").strip()
+    assert re.fullmatch(r"https://ai\.example\.com/invite/[A-Za-z0-9_-]{43}", url)
+    invited = gateway.cli_json("users", "invite", "dan@example.com", "--role", "admin")
+    assert (invited["email"], invited["role"], invited["purpose"]) == ("dan@example.com", "admin", "invitation")
+    for email, code in ((OWNER, 1), ("nobody", 2)):
+        assert gateway.run("users", "invite", email).returncode == code
+    assert gateway.run("users", "invite", "eve@example.com", "--base-url", "ai.example.com/path").returncode == 2

@@ -1,7 +1,8 @@
 """People: who may own keys and what they have.
 
-A frozen user's keys refuse every call and what holds are open are settled. "Compromised" is the answer to
-a stolen password or key: spending stops first, then all keys end for good, and the old password with them.
+A frozen user's keys refuse every call and what holds are open are settled; who froze may lift it, and an
+administrator always. "Compromised" is the answer to a stolen password or key: spending stops first, then
+everything ends for good that a thief could have or could have added.
 """
 
 from __future__ import annotations
@@ -24,12 +25,23 @@ ROLES = ("admin", "member")
 ID_PREFIX = "usr"
 
 
-def add(store: AdministrationStore, *, email: str, role: str = "member", password: str | None = None, now: int) -> User:
-    """Add a person with an empty account. Without a password there is no signing in until one is set."""
+def add(
+    store: AdministrationStore,
+    *,
+    email: str,
+    role: str = "member",
+    password: str | None = None,
+    password_hash: str | None = None,
+    now: int,
+) -> User:
+    """Add a person with an empty account. Without a password there is no signing in until one is set.
+
+    ``password_hash`` is of a password that was checked and hashed before.
+    """
     address = check_email(email)
     if role not in ROLES:
         raise InvalidInput(f"{role!r} is no role: admin or member")
-    if any(user.email == address for user in store.list_users()):
+    if store.find_user(address) is not None:
         raise Conflict(f"there is a user {address} already")
     user = User(
         id=new_identifier(ID_PREFIX, now),
@@ -37,7 +49,7 @@ def add(store: AdministrationStore, *, email: str, role: str = "member", passwor
         role=role,
         status="active",
         account_id=new_identifier("acc", now),
-        password_hash=hash_password(password) if password is not None else None,
+        password_hash=hash_password(password, email=address) if password is not None else password_hash,
         created_at=now,
     )
     store.save_user(user)
@@ -54,10 +66,10 @@ def require_no_owner(store: AdministrationStore) -> None:
 def find(store: AdministrationStore, wanted: str) -> User:
     """The user of that id or e-mail address."""
     text = wanted.strip()
-    for user in store.list_users():
-        if text == user.id or text.lower() == user.email:
-            return user
-    raise NotFound(f"there is no user {text[:80]!r}; ruapi users list shows them all")
+    user = store.find_user(text)
+    if user is None:
+        raise NotFound(f"there is no user {text[:80]!r}; ruapi users list shows them all")
+    return user
 
 
 def list_with_balances(store: AdministrationStore) -> list[tuple[User, Balance]]:
@@ -89,28 +101,73 @@ def describe(user: User, funds: Balance) -> dict[str, Any]:
         "has_password": user.password_hash is not None,
         "account_id": user.account_id,
         "created_at": format_instant(user.created_at),
+        "frozen_by": user.frozen_by,
+        "last_seen_at": None if user.last_seen_at is None else format_instant(user.last_seen_at),
     }
 
 
-def freeze(store: AdministrationStore, user: User) -> User:
-    """Stop all spending of a user; returns when running servers have obeyed."""
-    return _save(store, msgspec.structs.replace(user, status="frozen"))
+def freeze(store: AdministrationStore, user: User, *, by: str = "admin") -> User:
+    """Stop all spending of a user; returns when running servers have obeyed.
+
+    ``by`` is ``admin`` or ``owner``: what an administrator froze, its owner cannot lift.
+    """
+    fresh = current(store, user)
+    return _change(store, fresh, status="frozen", frozen_by="admin" if "admin" in {by, fresh.frozen_by} else by)
 
 
 def unfreeze(store: AdministrationStore, user: User) -> User:
-    """Let a frozen user spend again."""
-    return _save(store, msgspec.structs.replace(user, status="active"))
+    """Let a frozen user spend again, whoever froze."""
+    return _change(store, user, status="active", frozen_by=None)
 
 
-def reset_password(store: AdministrationStore, user: User, password: str) -> User:
-    """Replace the password."""
-    return _save(store, msgspec.structs.replace(user, password_hash=hash_password(password)))
+def unfreeze_own(store: AdministrationStore, user: User) -> User:
+    """Let a user spend again who froze the account without help. Raises ``Conflict`` when an administrator did."""
+    fresh = current(store, user)
+    if fresh.status == "frozen" and fresh.frozen_by != "owner":
+        raise Conflict("an administrator froze this account: ask one to lift it")
+    return _change(store, fresh, status="active", frozen_by=None)
+
+
+def set_low_balance(store: AdministrationStore, user: User, low_balance_nano: int | None) -> User:
+    """Choose the balance under which pages warn the user; None takes the operator's choice."""
+    if low_balance_nano is not None and low_balance_nano < 0:
+        raise InvalidInput("the balance to warn under must be 0 or more")
+    return _change(store, user, low_balance_nano=low_balance_nano)
+
+
+def reset_password(store: AdministrationStore, user: User, password: str, *, now: int) -> User:
+    """Replace the password; every session of the old one ends, and every link that could replace it again."""
+    return replace_password(store, user, hash_password(password, email=user.email), now=now)
+
+
+def replace_password(
+    store: AdministrationStore, user: User, password_hash: str, *, keep_session: str | None = None, now: int
+) -> User:
+    """Like ``reset_password``, by a hash that was made before; one session, by its id, may stay."""
+    changed = _change(store, user, password_hash=password_hash)
+    store.end_sessions(user.id, but=keep_session, now=now)
+    end_password_links(store, user, now=now)
+    return changed
+
+
+def end_password_links(store: AdministrationStore, user: User, *, now: int) -> None:
+    """End the open links by which the user's password could be replaced."""
+    for link in store.list_links(purpose="password", now=now):
+        if link.user_id == user.id:
+            store.use_link(link.digest, now=now)
 
 
 def compromised(store: AdministrationStore, user: User, *, now: int) -> tuple[User, list[Key]]:
-    """Freeze the user, end all keys and the password; returns the user and the keys that ended now."""
-    frozen = msgspec.structs.replace(user, status="frozen", password_hash=None)
-    store.save_user(frozen)  # first: spending stops while the keys are still being ended
+    """Freeze the user and end all keys, sessions and ways to sign in; returns the user and the keys that ended now.
+
+    Passkeys and the authenticator app end too: a thief may have added them. A new password starts afresh.
+    """
+    frozen = _change(store, user, status="frozen", frozen_by="admin", password_hash=None)  # first: spending stops
+    store.end_sessions(user.id, now=now)
+    store.end_management_keys(user.id, now=now)
+    end_password_links(store, user, now=now)
+    store.remove_passkeys(user.id, [passkey.id for passkey in store.list_passkeys(user.id)])
+    store.remove_totp(user.id)
     ended = []
     for key in store.list_keys(user_id=user.id):
         gone = msgspec.structs.replace(key, status="deleted", deleted_at=now)
@@ -120,7 +177,31 @@ def compromised(store: AdministrationStore, user: User, *, now: int) -> tuple[Us
     return frozen, ended
 
 
-def _save(store: AdministrationStore, user: User) -> User:
-    store.save_user(user)
+def set_role(store: AdministrationStore, user: User, role: str) -> User:
+    """Make somebody an administrator or a member. Raises ``InvalidInput``."""
+    if role not in ROLES:
+        raise InvalidInput(f"{role[:20]!r} is no role: admin or member")
+    return _change(store, user, role=role)
+
+
+def second_factors(store: AdministrationStore, user: User) -> list[str]:
+    """What a person signs in with beside a password, in words."""
+    totp = store.find_totp(user.id)
+    found = ["Authenticator app"] if totp is not None and totp.confirmed_at is not None else []
+    passkeys = len(store.list_passkeys(user.id))
+    return found + ([f"{passkeys} passkey{'s' if passkeys > 1 else ''}"] if passkeys else [])
+
+
+def current(store: AdministrationStore, user: User) -> User:
+    """The user as stored now. Who saves a person changes this one: what was read earlier may have changed."""
+    fresh = store.find_user(user.id)
+    if fresh is None:
+        raise NotFound(f"there is no user {user.email}")
+    return fresh
+
+
+def _change(store: AdministrationStore, user: User, **changes: object) -> User:
+    changed = msgspec.structs.replace(current(store, user), **changes)
+    store.save_user(changed)
     wait_for_servers(store)
-    return user
+    return changed

@@ -71,10 +71,15 @@ def terms_of(key: Key) -> Terms:
     return Terms(**{name: getattr(key, name) for name in Terms.__struct_fields__})
 
 
-def create(store: AdministrationStore, secrets: Secrets, *, owner: User, terms: Terms, now: int) -> tuple[Key, str]:
-    """A new key and its text, which is never to be had again."""
+def create(
+    store: AdministrationStore, secrets: Secrets, *, owner: User, terms: Terms, now: int, key_id: str | None = None
+) -> tuple[Key, str]:
+    """A new key and its text, which is never to be had again.
+
+    With the id of ``id_of_request`` it raises ``Conflict`` when that request has made its key.
+    """
     checked = check_terms(terms, now=now)
-    key_id, text = api_key.generate()
+    key_id, text = api_key.generate(key_id)
     key = Key(
         id=key_id,
         user_id=owner.id,
@@ -87,6 +92,19 @@ def create(store: AdministrationStore, secrets: Secrets, *, owner: User, terms: 
     store.add_key(key, _secret_of(key_id, text, secrets, now))
     wait_for_servers(store)  # one may remember that this id was unknown
     return key, text
+
+
+def id_of_request(secrets: Secrets, *, owner: User, request: str) -> str:
+    """The id that a request of this person gives its key, so that the request can make one key only.
+
+    Nothing is stored for it. The id is public, and neither it nor the request leads to the key's secret.
+    """
+    mark = api_key.digest(secrets.pepper, f"key-of-request:{owner.id}:{request}")
+    number, letters = int.from_bytes(mark), []
+    for _ in range(api_key.ID_LENGTH):
+        number, digit = divmod(number, len(api_key.ALPHABET))
+        letters.append(api_key.ALPHABET[digit])
+    return api_key.ID_PREFIX + "".join(letters)
 
 
 def _secret_of(key_id: str, text: str, secrets: Secrets, now: int) -> KeySecret:
@@ -179,6 +197,35 @@ def revoke_all(store: AdministrationStore, owner: User, *, now: int) -> list[Key
         ended.append(gone)
     wait_for_servers(store)
     return ended
+
+
+def end_old_secrets(store: AdministrationStore, key: Key, *, now: int) -> int:
+    """End the old secrets of a rotated key before their time; returns how many worked until now."""
+    working = [secret for secret in store.key_secrets(key.id) if secret.expires_at is None or secret.expires_at > now]
+    if len(working) > 1:
+        wait_for_servers(store, store.end_old_secrets(key.id, at=now))
+    return max(0, len(working) - 1)
+
+
+def disable_many(store: AdministrationStore, wanted: list[Key]) -> list[Key]:
+    """Stop several keys until they are enabled again; returns those that stopped now."""
+    active = [key for key in wanted if key.status == "active"]
+    return _save_many(store, active, {"status": "disabled"})
+
+
+def delete_many(store: AdministrationStore, wanted: list[Key], *, now: int) -> list[Key]:
+    """End several keys for good; returns those that ended now."""
+    alive = [key for key in wanted if key.status != "deleted"]
+    return _save_many(store, alive, {"status": "deleted", "deleted_at": now})
+
+
+def _save_many(store: AdministrationStore, wanted: list[Key], changes: dict[str, object]) -> list[Key]:
+    """Save them all, then wait for the servers once."""
+    saved = [msgspec.structs.replace(key, **changes) for key in wanted]
+    newest = [store.save_key(key, was=was) for key, was in zip(saved, wanted, strict=True)]
+    if newest:
+        wait_for_servers(store, newest[-1])
+    return saved
 
 
 def _save(store: AdministrationStore, key: Key, *, was: Key) -> Key:

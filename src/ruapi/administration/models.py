@@ -22,7 +22,7 @@ from ruapi.errors import InvalidInput, NotFound
 from ruapi.identifiers import new_identifier
 from ruapi.money import NANO_PER_USD, format_usd
 from ruapi.pricing.catalogue import Catalogue, Row, load_catalogue
-from ruapi.pricing.rates import Rates, TokenRates, decode_rates, encode_rates
+from ruapi.pricing.rates import Rates, TokenRates, decode_rates, encode_rates, marked_up
 from ruapi.storage.interface import AdministrationStore
 from ruapi.storage.records import Model, PriceVersion
 
@@ -111,6 +111,46 @@ def show(store: AdministrationStore, model_id: str, *, now: int) -> dict[str, An
     }
 
 
+class Offering(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as people choose among models: stored here, or only known from the catalogue."""
+
+    model: Model
+    rates: Rates | None
+    """Those in force here, or else what the catalogue says; None when nobody knows."""
+    price: PriceVersion | None
+    """The price version in force. Without one the model is not for sale."""
+    unpriced: str = ""
+    """Why the catalogue has no rates, where it says so."""
+    is_stored: bool
+
+
+def offerings(store: AdministrationStore, *, now: int) -> list[Offering]:
+    """Every model that is stored or in the catalogue, by id; those of the catalogue without a price too."""
+    catalogue = load_catalogue()
+    rows = {row.id: row for row in catalogue.rows}
+    prices = store.prices_in_force(now=now)
+    found: dict[str, Offering] = {}
+    for model in store.list_models():
+        row, price = rows.pop(model.id, None), prices.get(model.id)
+        known = None if row is None or row.rates is None else _rates_on(row, now)
+        found[model.id] = Offering(
+            model=model,
+            rates=known if price is None else decode_rates(price.rates),
+            price=price,
+            unpriced="" if row is None else row.unpriced,
+            is_stored=True,
+        )
+    for row in rows.values():
+        found[row.id] = Offering(
+            model=_model_of(catalogue, row, created_at=now),
+            rates=None if row.rates is None else _rates_on(row, now),
+            price=None,
+            unpriced=row.unpriced,
+            is_stored=False,
+        )
+    return sorted(found.values(), key=lambda offering: offering.model.id)
+
+
 def _unknown(wanted: str, candidates: Iterable[str]) -> str:
     near = nearest(wanted, candidates)
     hint = f" Did you mean {' or '.join(near)}?" if near else " ruapi models search finds models by a word."
@@ -148,8 +188,15 @@ def nearest(model_id: str, candidates: Iterable[str]) -> list[str]:
 # --- the catalogue --------------------------------------------------------------------------------
 
 
-def sync(store: AdministrationStore, *, check: bool, now: int, catalogue: Catalogue | None = None) -> Difference:
-    """Take models and prices over from the catalogue; with ``check`` only say what would change."""
+def sync(
+    store: AdministrationStore,
+    *,
+    check: bool,
+    now: int,
+    catalogue: Catalogue | None = None,
+    only: frozenset[str] | None = None,
+) -> Difference:
+    """Take models and prices over from the catalogue, all or ``only`` some; ``check`` only says what would change."""
     catalogue = catalogue or load_catalogue()
     stored = {model.id: model for model in store.list_models()}
     versions = _catalogue_versions(store, now=now)
@@ -159,7 +206,7 @@ def sync(store: AdministrationStore, *, check: bool, now: int, catalogue: Catalo
     changed: list[PriceChange] = []
     for row in catalogue.priced:
         before = stored.get(row.id)
-        if before is not None and before.source == OPERATOR:
+        if (before is not None and before.source == OPERATOR) or (only is not None and row.id not in only):
             continue
         model = _model_of(catalogue, row, created_at=now if before is None else before.created_at)
         if model != before:
@@ -315,6 +362,43 @@ def price(
     )
     wait_for_servers(store, store.save_models([model], [version]))
     return describe(model, version)
+
+
+PERCENT_MIN, PERCENT_MAX = -90, 10_000
+
+
+def mark_up(store: AdministrationStore, names: Iterable[str], *, percent: int, now: int) -> int:
+    """Sell models at the catalogue's rates and so many percent more (or less), tiers and fees included.
+
+    Returns how many prices were set. Raises ``InvalidInput`` when the catalogue does not price one of them.
+    """
+    if not PERCENT_MIN <= percent <= PERCENT_MAX:
+        raise InvalidInput(f"the markup must be between {PERCENT_MIN} and {PERCENT_MAX} percent")
+    models, prices = [], []
+    for name in dict.fromkeys(names):
+        cost = _catalogue_rates(name, now)
+        if cost is None:
+            raise InvalidInput(f"the catalogue has no price for {name[:80]!r}: set one of your own")
+        models.append(_priced_model(store, name, context_tokens=None, output_tokens_max=None, now=now))
+        prices.append(
+            PriceVersion(
+                id=new_identifier("prc", now),
+                model=name,
+                rates=encode_rates(marked_up(cost, percent)),
+                source=OPERATOR,
+                source_date=day_of(now),
+                effective_from=now,
+                created_at=now,
+            )
+        )
+    if prices:
+        wait_for_servers(store, store.save_models(models, prices))
+    return len(prices)
+
+
+def catalogue_rates(model_id: str, *, now: int) -> Rates | None:
+    """What a model costs at its provider by the catalogue that this release carries, or None."""
+    return _catalogue_rates(model_id, now)
 
 
 def _catalogue_rates(name: str, now: int) -> Rates | None:

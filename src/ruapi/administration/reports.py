@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from ruapi.canon.usage import Usage
 from ruapi.clock import format_instant
 from ruapi.errors import InvalidInput, NotFound
 from ruapi.money import format_usd
+from ruapi.pricing.cost import cost_of
+from ruapi.pricing.rates import Rates
 from ruapi.storage.interface import AdministrationStore
-from ruapi.storage.records import LogRow
+from ruapi.storage.records import LogRow, UsageBucket
 
 ROWS_MAX = 100_000
 
@@ -72,6 +76,44 @@ def describe(row: LogRow) -> dict[str, Any]:
     }
 
 
+def would_have_cost(buckets: Iterable[UsageBucket], rates: Rates) -> int:
+    """What the tokens of these sums cost at the base rates of another model, in nano-USD.
+
+    Sums do not tell how large each request was, so tiers are left out, and with them variants, sound, pictures and
+    the provider's tools. Other models also count other tokens for the same text.
+    """
+    base = msgspec.structs.replace(rates, tiers=(), variants={}, per_tool={})
+    total = 0
+    for bucket in buckets:
+        written, cached = bucket.cache_write_tokens, bucket.cached_input_tokens
+        usage = Usage(
+            input_tokens=max(0, bucket.input_tokens - cached - written),
+            cache_read_tokens=cached,
+            cache_write_tokens=written,
+            output_tokens=bucket.output_tokens,
+        )
+        fees = base.per_request * (bucket.requests - bucket.errors)
+        total += cost_of(usage, msgspec.structs.replace(base, per_request=0)) + fees
+    return total
+
+
 def _usage(row: LogRow) -> object:
     """All classes of tokens, as they were stored."""
     return msgspec.json.decode(row.usage) if row.usage else None
+
+
+def describe_bucket(bucket: UsageBucket) -> dict[str, Any]:
+    """The JSON row of a sum; ``first_token_ms`` is the mean over the answers that were timed."""
+    timed = bucket.first_tokens
+    return {
+        "start": format_instant(bucket.start),
+        "name": bucket.name,
+        "requests": bucket.requests,
+        "errors": bucket.errors,
+        "input_tokens": bucket.input_tokens,
+        "cached_input_tokens": bucket.cached_input_tokens,
+        "cache_write_tokens": bucket.cache_write_tokens,
+        "output_tokens": bucket.output_tokens,
+        "first_token_ms": round(bucket.first_token_ms / timed) if timed else None,
+        "cost_usd": format_usd(bucket.cost_nano),
+    }

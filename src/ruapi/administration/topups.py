@@ -19,7 +19,7 @@ from ruapi.errors import Conflict, InvalidInput, NotFound
 from ruapi.identifiers import new_identifier
 from ruapi.money import format_usd
 from ruapi.storage.interface import AdministrationStore
-from ruapi.storage.records import Balance, Code, User
+from ruapi.storage.records import Balance, Code, TransferLine, User
 
 CODES_MAX = 10_000  # in one batch
 REASON_LENGTH_MAX = 200
@@ -44,6 +44,26 @@ def top_up(store: AdministrationStore, user: User, *, amount_nano: int, reason: 
         amount_nano=amount_nano,
         kind="topup",
         ref=f"topup:{transfer_id}",
+        note=note,
+        now=now,
+    )
+
+
+def adjust(store: AdministrationStore, user: User, *, amount_nano: int, reason: str, now: int) -> Balance:
+    """Put a balance right, up or down, for a reason that stands in the ledger. Raises ``LimitReached``.
+
+    What open holds have reserved cannot be taken out.
+    """
+    if amount_nano == 0:
+        raise InvalidInput("an adjustment of 0 changes nothing")
+    note = fields.check_line(reason, field="reason", length_max=REASON_LENGTH_MAX)
+    transfer_id = new_identifier("trf", now)
+    return store.credit(
+        transfer_id=transfer_id,
+        account_id=user.account_id,
+        amount_nano=amount_nano,
+        kind="adjustment",
+        ref=f"adjustment:{transfer_id}",
         note=note,
         now=now,
     )
@@ -148,4 +168,16 @@ def describe_code(code: Code, now: int) -> dict[str, Any]:
         "created_at": format_instant(code.created_at),
         "redeemed_at": None if code.redeemed_at is None else format_instant(code.redeemed_at),
         "redeemed_by": code.redeemed_by,
+    }
+
+
+def describe_transfer(line: TransferLine) -> dict[str, Any]:
+    """The JSON row of a transfer; money that leaves the account is negative."""
+    return {
+        "id": line.transfer_id,
+        "time": format_instant(line.created_at),
+        "kind": line.kind,
+        "reference": line.reference,
+        "amount": format_usd(line.amount_nano),
+        "note": line.note,
     }

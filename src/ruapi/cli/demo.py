@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ruapi.administration import accounts, channels, keys, models, topups
+from ruapi.administration import accounts, channels, invitations, keys, models, topups
 from ruapi.cli.application import Application, pass_application
 from ruapi.cli.commands import Command
 from ruapi.cli.local_model import (
@@ -48,11 +48,13 @@ QUESTION = '"messages": [{"role": "user", "content": "Say hello."}]'
 
 @dataclass(frozen=True)
 class Demo:
-    """What a caller needs; ``secret`` is shown once and kept nowhere."""
+    """What a caller needs; ``secret`` and ``password_token`` are shown once and kept nowhere."""
 
     home: str
     secret: str
     limit_nano: int | None
+    password_token: str | None
+    """Of a link by which the owner chooses a password; None once there is one."""
 
 
 @click.command(
@@ -120,11 +122,14 @@ def prepare(application: Application, local_model: LocalModel) -> Demo:
         _have_price(store, now)
         _replace_channels(application, store, local_model, now)
         key, secret = _have_key(application, store, owner, now)
-    return Demo(home=str(application.settings.home), secret=secret, limit_nano=key.limit_nano)
+        token = None
+        if owner.password_hash is None:
+            _, token = invitations.password_link(store, application.secrets, owner, now=now)
+    return Demo(home=str(application.settings.home), secret=secret, limit_nano=key.limit_nano, password_token=token)
 
 
 def _have_owner(store: AdministrationStore, now: int) -> User:
-    """The demo's own user, without a password until ``ruapi users reset-password`` gives it one."""
+    """The demo's own user, without a password until the link that the demo prints gives it one."""
     try:
         owner = accounts.find(store, OWNER)
     except NotFound:
@@ -194,9 +199,14 @@ def _base_url(host: str, port: int) -> str:
 
 def show(application: Application, prepared: Demo, *, base_url: str) -> None:
     """Print what a caller needs to stdout."""
+    token = prepared.password_token
+    console_url = base_url.replace("//127.0.0.1:", "//localhost:")  # a name, so that passkeys work
+    way_in = f"{console_url}/sign-in" if token is None else f"{console_url}/password/{token}"
     if application.answering.json or application.answering.jsonl:
-        print_json({"base_url": base_url, "key": prepared.secret, "model": MODEL, "home": prepared.home})
+        made = {"base_url": base_url, "key": prepared.secret, "model": MODEL, "home": prepared.home}
+        print_json({**made, "console_url": way_in, "owner": OWNER})
         return
+    entering = f"Sign in as {OWNER}." if token is None else f"Choose a password there, once, then sign in as {OWNER}."
     limit = "no limit" if prepared.limit_nano is None else f"a limit of ${format_usd(prepared.limit_nano)}"
     click.echo(
         f"""
@@ -216,7 +226,10 @@ curl {base_url}/v1/messages -H "anthropic-version: 2023-06-01" \\
   -H "x-api-key: {prepared.secret}" -H "Content-Type: application/json" \\
   -d '{{"model": "{MODEL}", "max_tokens": 100, {QUESTION}}}'
 
-What it cost:  RUAPI_HOME={prepared.home} ruapi logs list
+The console shows what it cost, and makes more keys. {entering}
+
+    {way_in}
+
 Ctrl-C stops everything.
 """
     )

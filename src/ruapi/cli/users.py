@@ -51,6 +51,32 @@ def add(application: Application, email: str, role: str) -> None:
 
 
 @users.command(
+    examples="""
+    ruapi users invite bob@example.com
+    ruapi users invite carol@example.com --role admin --base-url https://ai.example.com
+    """
+)
+@click.argument("email")
+@click.option("--role", type=click.Choice(accounts.ROLES), default="member", show_default=True)
+@click.option("--base-url", metavar="URL", help="Where the console is reached; by default as chosen in the console.")
+@pass_application
+def invite(application: Application, *, email: str, role: str, base_url: str | None) -> None:
+    """Invite a person to choose a password. Prints a link that works once, for 7 days.
+
+    Whoever opens the link first becomes that person: send it on a way that you trust.
+    """
+    from ruapi.administration import instance, invitations  # noqa: PLC0415
+
+    store = application.store
+    chosen = instance.check_base_url(base_url) if base_url is not None else instance.load(store).base_url
+    base = chosen or f"http://{application.settings.host}:{application.settings.port}"
+    link, token = invitations.invite(store, application.secrets, email=email, role=role, now=application.clock())
+    answer = {**invitations.describe(link), "url": f"{base}{invitations.path_of(link, token)}"}
+    show_object(application.answering, answer, plain=answer["url"])
+    say(f"{link.email} can sign up as {role} by this link, once, until {answer['expires_at']}.")
+
+
+@users.command(
     "list",
     lists=True,
     examples="""
@@ -103,7 +129,7 @@ def unfreeze(application: Application, x: str) -> None:
 @click.argument("x")
 @pass_application
 def compromised(application: Application, x: str) -> None:
-    """Answer a stolen account: freeze it, end all its keys for good, end its password.
+    """Answer a stolen account: freeze it, end all its keys for good, end every session and way to sign in.
 
     X is an id or an e-mail address. Prints the ids of the keys that ended.
     """
@@ -116,7 +142,8 @@ def compromised(application: Application, x: str) -> None:
         "revoked_keys": [key.id for key in ended],
     }
     show_object(application.answering, answer, plain="\n".join(key.id for key in ended) or None)
-    say(f"{user.email} is frozen, {counted(len(ended), 'key')} and the password have ended. Afterwards:")
+    say(f"{user.email} is frozen, {counted(len(ended), 'key')} have ended,")
+    say("and so have the password, passkeys, the authenticator app, management keys and sessions. Afterwards:")
     say(f"  ruapi users reset-password {user.email}")
     say(f"  ruapi users unfreeze {user.email}")
     say(f"  ruapi keys create NAME --user {user.email}")
@@ -133,15 +160,15 @@ def compromised(application: Application, x: str) -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the new password from stdin.")
 @pass_application
 def reset_password(application: Application, *, x: str, password_stdin: bool) -> None:
-    """Replace a person's password.
+    """Replace a person's password; everyone who is signed in with the old one is signed out.
 
     X is an id or an e-mail address.
     """
     store = application.store
     user = accounts.find(store, x)
     password = read_secret(application.answering, what="new password", from_stdin=password_stdin, twice=True)
-    _show(application, accounts.reset_password(store, user, password))
-    say(f"{user.email} has a new password.")
+    _show(application, accounts.reset_password(store, user, password, now=application.clock()))
+    say(f"{user.email} has a new password. Every session of the old one has ended.")
 
 
 def _show(application: Application, user: User, plain: str | None = None) -> None:

@@ -171,6 +171,20 @@ def rates_under(rates: Rates, conditions: Mapping[str, str | None]) -> Rates | N
     return chosen
 
 
+def marked_up(rates: Rates, percent: int) -> Rates:
+    """Every rate and fee raised by so many percent (lowered by a negative one), each rounded up to a nano-USD."""
+    return msgspec.convert(_scaled(msgspec.to_builtins(rates), 100 + percent), Rates)
+
+
+def _scaled(value: object, percent: int, name: str = "") -> object:
+    if isinstance(value, dict):
+        return {key: _scaled(part, percent, key) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_scaled(part, percent) for part in value]
+    assert isinstance(value, int)
+    return value if name == "above_input_tokens" else divide_up(value * percent, 100)
+
+
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Rates)
 

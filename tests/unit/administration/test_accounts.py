@@ -64,8 +64,28 @@ def test_a_compromised_account_loses_everything_that_a_thief_could_have(store, s
     assert keys.find(store, key.id).status == "deleted"
 
 
+def test_who_froze_may_lift_it_and_an_administrator_always(store):
+    user = accounts.add(store, email="ann@example.com", now=NOW)
+    assert accounts.freeze(store, user, by="owner").frozen_by == "owner"
+    assert accounts.unfreeze_own(store, user).status == "active"
+    accounts.freeze(store, user)
+    assert accounts.freeze(store, user, by="owner").frozen_by == "admin"  # her own freeze changes nothing about it
+    with pytest.raises(Conflict, match="an administrator froze"):
+        accounts.unfreeze_own(store, user)
+    assert accounts.find(store, user.id).status == "frozen"
+    lifted = accounts.unfreeze(store, user)
+    assert (lifted.status, lifted.frozen_by) == ("active", None)
+
+
+def test_a_change_keeps_what_somebody_else_changed_meanwhile(store):
+    read_before = accounts.add(store, email="ann@example.com", now=NOW)
+    accounts.freeze(store, read_before)
+    accounts.reset_password(store, read_before, "battery staple", now=NOW)
+    assert accounts.find(store, read_before.id).status == "frozen"
+
+
 def test_a_new_password_replaces_the_old_one(store):
     user = accounts.add(store, email="ann@example.com", password="correct horse", now=NOW)
-    changed = accounts.reset_password(store, user, "battery staple")
+    changed = accounts.reset_password(store, user, "battery staple", now=NOW)
     assert verify_password("battery staple", changed.password_hash)
     assert not verify_password("correct horse", changed.password_hash)

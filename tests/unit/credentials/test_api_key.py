@@ -8,6 +8,8 @@ import pytest
 
 from ruapi.credentials.api_key import (
     KEY_LENGTH,
+    MANAGEMENT_KEY,
+    MODEL_KEY,
     PREFIX,
     KeyMistake,
     ParsedKey,
@@ -95,3 +97,24 @@ def test_parsing_and_digesting_takes_a_few_microseconds():
         digest(pepper, KEY)
 
     assert min(timeit.repeat(look_at_key, number=2_000, repeat=7)) / 2_000 < 20e-6
+
+
+def test_a_management_key_has_the_same_form_and_another_name():
+    key_id, text = generate(kind=MANAGEMENT_KEY)
+    assert text.startswith("mk-ruapi_")
+    assert key_id.startswith("mgk_")
+    assert parse(text, MANAGEMENT_KEY) == ParsedKey(key_id)
+
+
+def test_a_key_of_the_other_kind_is_told_what_it_is():
+    _, model_key = generate()
+    _, management_key = generate(kind=MANAGEMENT_KEY)
+    for text, kind, sentence in (
+        (model_key, MANAGEMENT_KEY, "calls models, and it cannot manage"),
+        (management_key, MODEL_KEY, "management key, and it cannot call models"),
+    ):
+        mistake = parse(text, kind)
+        assert isinstance(mistake, KeyMistake)
+        assert mistake.reason == "other_kind"
+        assert sentence in mistake.message
+        assert text[9:] not in mistake.message

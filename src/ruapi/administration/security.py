@@ -1,0 +1,313 @@
+"""What people do for the safety of their own account: password, second factor, passkeys, sessions, alarm.
+
+The caller has seen to it that the session is confirmed (``SignIn.is_confirmed``), and passes a store that acts
+as the person, so that every change is in the audit log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from ruapi.administration import accounts, fields, keys
+from ruapi.administration.leaks import TrafficReport, describe_traffic, traffic_of
+from ruapi.administration.sign_in import SignIn, Visitor, is_alive, take_asked
+from ruapi.clock import format_instant
+from ruapi.credentials import passkeys, recovery_codes, tokens, totp
+from ruapi.credentials.passwords import hash_password
+from ruapi.credentials.sealing import Sealer
+from ruapi.credentials.secrets import Secrets
+from ruapi.errors import AuthenticationFailed, Conflict, InvalidInput, NotFound
+from ruapi.identifiers import new_identifier
+from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.records import TOTP, Challenge, Key, Passkey, RecoveryCode, Session, User
+
+PASSKEYS_MAX = 20  # of one person
+REPORT_SPAN_MS = 86_400_000
+
+
+# --- sessions and the password ----------------------------------------------------------------------
+
+
+def list_sessions(store: AdministrationStore, user: User, *, now: int) -> list[Session]:
+    """The sessions that still work, the newest first."""
+    return [session for session in store.list_sessions(user.id, now=now) if is_alive(session, now)]
+
+
+def end_session(store: AdministrationStore, user: User, session_id: str, *, now: int) -> None:
+    """End one of the person's sessions."""
+    if not store.end_sessions(user.id, only=session_id, now=now):
+        raise NotFound("there is no such session")
+
+
+def end_other_sessions(store: AdministrationStore, user: User, *, keep_session: str, now: int) -> int:
+    """End all of the person's sessions but one; returns how many."""
+    return store.end_sessions(user.id, but=keep_session, now=now)
+
+
+def change_password(
+    store: AdministrationStore,
+    sign_in: SignIn,
+    session: Session,
+    user: User,
+    *,
+    current: str | None,
+    new: str,
+    visitor: Visitor,
+    now: int,
+) -> User:
+    """Replace the password and end all other sessions. ``current`` is None only where there is no password yet.
+
+    Raises ``AuthenticationFailed`` when the current one is wrong, ``InvalidInput`` when the new one cannot be taken.
+    """
+    if user.password_hash is not None:
+        sign_in.check_password(session, user, current or "", visitor)
+        if new == current:
+            raise InvalidInput("the new password is the old one")
+    return accounts.replace_password(
+        store, user, hash_password(new, email=user.email), keep_session=session.id, now=now
+    )
+
+
+# --- the authenticator app ----------------------------------------------------------------------------
+
+
+class TOTPSetup(msgspec.Struct, frozen=True):
+    """What an authenticator app needs; to be shown until the first code confirms it."""
+
+    secret: str
+    uri: str
+    qr_svg: str
+
+    def __repr__(self) -> str:
+        """Name no secret."""
+        return "TOTPSetup()"
+
+
+def is_totp_on(store: AdministrationStore, user: User) -> bool:
+    """Whether signing in by password asks for a code."""
+    app = store.find_totp(user.id)
+    return app is not None and app.confirmed_at is not None
+
+
+def start_totp(store: AdministrationStore, sealer: Sealer, user: User, *, service: str, now: int) -> TOTPSetup:
+    """A new secret for an authenticator app. It counts once ``confirm_totp`` has seen a code of it."""
+    if is_totp_on(store, user):
+        raise Conflict("an authenticator app is set up already: remove it first")
+    secret = totp.new_secret()
+    sealed = sealer.seal(secret, table="totp", row=user.id, column="secret")
+    store.save_totp(TOTP(user_id=user.id, secret_sealed=sealed, created_at=now))
+    return _setup_of(secret, user, service)
+
+
+def pending_totp(store: AdministrationStore, sealer: Sealer, user: User, *, service: str) -> TOTPSetup | None:
+    """The secret that waits for its first code, to show the page again; None when there is none."""
+    app = store.find_totp(user.id)
+    if app is None or app.confirmed_at is not None:
+        return None
+    return _setup_of(_secret_of(sealer, app), user, service)
+
+
+def confirm_totp(
+    store: AdministrationStore, secrets: Secrets, sealer: Sealer, user: User, *, code: str, now: int
+) -> list[str]:
+    """Turn the second factor on by a first code; returns the recovery codes, never to be had again."""
+    app = store.find_totp(user.id)
+    if app is None:
+        raise Conflict("the setup was not started: begin again")
+    if app.confirmed_at is not None:
+        raise Conflict("the authenticator app is set up already")
+    digits = totp.as_code(code)
+    step = None if digits is None else totp.matching_step(_secret_of(sealer, app), digits, now)
+    if step is None or not store.use_totp_step(user.id, step):
+        raise InvalidInput("the code does not fit: compare the clocks of both devices, and type the newest code")
+    store.save_totp(msgspec.structs.replace(app, last_step=step, confirmed_at=now))
+    return new_recovery_codes(store, secrets, user, now=now)
+
+
+def remove_totp(store: AdministrationStore, user: User) -> None:
+    """Turn the second factor off; the recovery codes end with it."""
+    store.remove_totp(user.id)
+
+
+def new_recovery_codes(store: AdministrationStore, secrets: Secrets, user: User, *, now: int) -> list[str]:
+    """A new set of recovery codes, never to be had again; the former ones end."""
+    if not is_totp_on(store, user):
+        raise Conflict("recovery codes replace an authenticator app, and none is set up")
+    made = recovery_codes.generate()
+    store.replace_recovery_codes(
+        user.id,
+        [
+            RecoveryCode(digest=recovery_codes.digest(secrets.pepper, code), user_id=user.id, created_at=now)
+            for code in made
+        ],
+    )
+    return made
+
+
+def _setup_of(secret: bytes, user: User, service: str) -> TOTPSetup:
+    uri = totp.provisioning_uri(secret, email=user.email, issuer=service)
+    return TOTPSetup(totp.secret_text(secret), uri, totp.qr_svg(uri))
+
+
+def _secret_of(sealer: Sealer, app: TOTP) -> bytes:
+    return sealer.unseal(app.secret_sealed, table="totp", row=app.user_id, column="secret")
+
+
+# --- passkeys -----------------------------------------------------------------------------------------
+
+
+def passkey_registration_options(
+    store: AdministrationStore, secrets: Secrets, user: User, *, origin: str, service: str, now: int
+) -> tuple[str, str]:
+    """A token for a cookie of five minutes, and options for ``navigator.credentials.create`` as JSON.
+
+    ``origin`` is the console's own address. Raises ``InvalidInput`` where it cannot have passkeys.
+    """
+    known = store.list_passkeys(user.id)
+    if len(known) >= PASSKEYS_MAX:
+        raise Conflict(f"there are {PASSKEYS_MAX} passkeys already: remove one first")
+    asked, options = passkeys.ask_to_register(
+        origin=origin,
+        service=service,
+        user_id=user.id,
+        email=user.email,
+        known=[passkey.credential_id for passkey in known],
+    )
+    token = tokens.new_token()
+    store.add_challenge(
+        Challenge(
+            digest=tokens.digest(secrets.pepper, "passkey-register", token),
+            purpose="passkey-register",
+            user_id=user.id,
+            data=passkeys.encode_asked(asked),
+            created_at=now,
+            expires_at=now + passkeys.CHALLENGE_LIFE_MS,
+        )
+    )
+    return token, options
+
+
+def add_passkey(
+    store: AdministrationStore,
+    secrets: Secrets,
+    user: User,
+    *,
+    token: str,
+    answer: str,
+    origin: str,
+    name: str,
+    now: int,
+) -> Passkey:
+    """Store the passkey of an authenticator's answer, under a name that the person chose."""
+    checked = fields.check_name(name)
+    try:
+        asked = take_asked(
+            store, secrets, purpose="passkey-register", token=token, origin=origin, user_id=user.id, now=now
+        )
+    except AuthenticationFailed as refused:
+        raise InvalidInput(str(refused)) from None
+    made = passkeys.verify_registration(asked, answer)
+    passkey = Passkey(
+        id=new_identifier("pky", now),
+        user_id=user.id,
+        credential_id=made.credential_id,
+        public_key=made.public_key,
+        sign_count=made.sign_count,
+        name=checked,
+        created_at=now,
+    )
+    store.add_passkey(passkey)
+    return passkey
+
+
+def remove_passkeys(store: AdministrationStore, user: User, passkey_ids: Iterable[str]) -> int:
+    """Remove some of the person's passkeys; returns how many. The last way to sign in cannot be removed."""
+    leaving = set(passkey_ids)
+    kept = [passkey for passkey in store.list_passkeys(user.id) if passkey.id not in leaving]
+    if not kept and user.password_hash is None:
+        raise Conflict("this is the last way to sign in: set a password first")
+    return store.remove_passkeys(user.id, sorted(leaving))
+
+
+# --- the alarm ----------------------------------------------------------------------------------------
+
+
+class CompromiseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What "My account was compromised" did, and what the account spent in the day before."""
+
+    user: User
+    at: int
+    ended_sessions: int
+    ended_keys: list[Key]
+    ended_management_keys: int
+    removed_passkeys: int
+    password_changed: bool
+    frozen: bool
+    traffic: TrafficReport
+
+
+def compromised(
+    store: AdministrationStore,
+    user: User,
+    *,
+    keep_session: str | None,
+    new_password: str | None,
+    end_sessions: bool = True,
+    end_keys: bool = True,
+    end_management_keys: bool = True,
+    remove_passkeys: Iterable[str] = (),
+    freeze: bool = True,
+    now: int,
+) -> CompromiseReport:
+    """Shut a thief out in one call: every step that is chosen, spending first.
+
+    ``keep_session`` is the session that asks; ``remove_passkeys`` are ids; without ``new_password`` the old one stays.
+    Raises ``InvalidInput``, before anything is done, for a password that cannot be taken.
+    """
+    password_hash = None if new_password is None else hash_password(new_password, email=user.email)
+    leaving = set(remove_passkeys)
+    kept = [passkey for passkey in store.list_passkeys(user.id) if passkey.id not in leaving]
+    if leaving and not kept and user.password_hash is None and password_hash is None:
+        raise InvalidInput("without a new password this removes the last way to sign in")
+    if freeze:
+        user = accounts.freeze(store, user, by="owner")
+    ended_keys = keys.revoke_all(store, user, now=now) if end_keys else []
+    ended_sessions = store.end_sessions(user.id, but=keep_session, now=now) if end_sessions else 0
+    if password_hash is not None:
+        still = len(store.list_sessions(user.id, now=now))
+        user = accounts.replace_password(store, user, password_hash, keep_session=keep_session, now=now)
+        ended_sessions += still - len(store.list_sessions(user.id, now=now))
+    return CompromiseReport(
+        user=accounts.current(store, user),
+        at=now,
+        ended_sessions=ended_sessions,
+        ended_keys=ended_keys,
+        ended_management_keys=store.end_management_keys(user.id, now=now) if end_management_keys else 0,
+        removed_passkeys=store.remove_passkeys(user.id, sorted(leaving)) if leaving else 0,
+        password_changed=password_hash is not None,
+        frozen=user.status == "frozen",
+        traffic=traffic_of(store, account_id=user.account_id, since=now - REPORT_SPAN_MS),
+    )
+
+
+def describe_compromise(store: AdministrationStore, report: CompromiseReport) -> dict[str, Any]:
+    """The report as JSON, to be downloaded."""
+    return {
+        "user": report.user.email,
+        "at": format_instant(report.at),
+        "ended_sessions": report.ended_sessions,
+        "ended_keys": [{"id": key.id, "name": key.name, "last4": key.last4} for key in report.ended_keys],
+        "ended_management_keys": report.ended_management_keys,
+        "removed_passkeys": report.removed_passkeys,
+        "password_changed": report.password_changed,
+        "frozen": report.frozen,
+        "traffic": describe_traffic(store, report.traffic),
+    }
+
+
+def unfreeze_own(store: AdministrationStore, user: User) -> User:
+    """Lift the person's own freeze. Raises ``Conflict`` for an administrator's."""
+    return accounts.unfreeze_own(store, user)

@@ -52,6 +52,7 @@ COMMANDS = {
     "channels": ("ruapi.cli.channels:channels", "Providers' endpoints and their secrets."),
     "models": ("ruapi.cli.models:models", "Models and what they cost."),
     "keys": ("ruapi.cli.keys:keys", "API keys: create, limit, rotate, stop."),
+    "management-keys": ("ruapi.cli.management_keys:management_keys", "Keys to the management API."),
     "logs": ("ruapi.cli.logs:logs", "Calls and what they cost."),
     "ledger": ("ruapi.cli.ledger:ledger", "Prove the books."),
     "migrate": ("ruapi.cli.migrate:migrate", "Bring the database up to date."),

@@ -40,7 +40,7 @@ class TrafficReport(msgspec.Struct, frozen=True, kw_only=True):
     by_address: list[Traffic]
     by_model: list[Traffic]
     complete: bool
-    """False when there were more calls than the report looked at: the newest ones are in it."""
+    """False when there may have been more calls than the report looked at: the newest ones are in it."""
 
 
 class Leak(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,26 +76,33 @@ def leaked(store: AdministrationStore, secrets: Secrets, key: Key, *, since: int
 
 
 def traffic_of(
-    store: AdministrationStore, *, account_id: str | None = None, key_id: str | None = None, since: int
+    store: AdministrationStore,
+    *,
+    account_id: str | None = None,
+    key_id: str | None = None,
+    since: int,
+    rows_max: int | None = None,
 ) -> TrafficReport:
-    """The calls of an account or of one key since an instant, summed up."""
-    rows = store.list_log(account_id=account_id, key_id=key_id, since=since, limit=ROWS_MAX + 1)
+    """The calls of an account or of one key since an instant, summed up; of the newest ``rows_max`` (ROWS_MAX)."""
+    most = ROWS_MAX if rows_max is None else rows_max
+    found = store.traffic(account_id=account_id, key_id=key_id, since=since, rows_max=most)
     by_key: dict[str, list[int]] = {}
     by_address: dict[str, list[int]] = {}
     by_model: dict[str, list[int]] = {}
-    for row in rows[:ROWS_MAX]:
-        for sums, name in ((by_key, row.key_id), (by_address, row.client_address), (by_model, row.model)):
-            entry = sums.setdefault(name or "", [0, 0])
-            entry[0] += 1
-            entry[1] += row.cost_nano
+    for key, address, model, calls, cost_nano in found:
+        for sums, name in ((by_key, key), (by_address, address), (by_model, model)):
+            entry = sums.setdefault(name, [0, 0])
+            entry[0] += calls
+            entry[1] += cost_nano
+    looked_at = sum(calls for _, _, _, calls, _ in found)
     return TrafficReport(
         since=since,
-        calls=len(rows[:ROWS_MAX]),
-        cost_nano=sum(row.cost_nano for row in rows[:ROWS_MAX]),
+        calls=looked_at,
+        cost_nano=sum(cost_nano for _, _, _, _, cost_nano in found),
         by_key=_dearest(by_key),
         by_address=_dearest(by_address),
         by_model=_dearest(by_model),
-        complete=len(rows) <= ROWS_MAX,
+        complete=looked_at < most,
     )
 
 

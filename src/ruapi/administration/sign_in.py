@@ -229,6 +229,7 @@ class SignIn:
         for old in self._store.list_sessions(user.id, now=now)[SESSIONS_MAX - 1 :]:
             acting.end_sessions(user.id, only=old.id, now=now)
         acting.add_session(session)
+        self._store.touch_session(session.id, now=now)  # the person was seen just now
         is_known = self._known_device(user, visitor, now) is not None
         device = visitor.device if is_known else None
         return SignedIn(session, user, cookie, device or throttle.new_device(self._secrets.pepper, user.id, now))

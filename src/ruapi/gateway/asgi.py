@@ -48,6 +48,15 @@ _DROPPED = frozenset({
 })  # fmt: skip
 
 
+# As strict as can be: there is nothing in these answers to load, to frame or to guess a type of.
+_SAFE = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
 class ClientLeft(OSError):
     """Raised by ``send`` in a stream that nobody takes any more."""
 
@@ -215,7 +224,7 @@ def refuse(exchange: Exchange, status: int, code: str, message: str) -> None:
     """Answer in the application's place, unless an answer has begun: plain text for a browser, JSON for others."""
     if exchange.started or exchange.gone:
         return
-    headers = [(b"cache-control", b"no-store")]
+    headers = [(b"cache-control", b"no-store"), *_SAFE]
     if status == 503:
         headers.append((b"retry-after", b"1"))
     if b"text/html" in (exchange.header(b"accept") or b""):

@@ -437,10 +437,13 @@ class AdministrationVerbs(SignInVerbs, ReportVerbs, AdministrationStore):
             row = one(look, f"SELECT {columns(Hold)} FROM hold WHERE request_id = ?", request_id)
             return None if row is None else from_row(Hold, row)
 
-    def generation(self) -> int:
+    def generation(self, noun: str | None = None) -> int:
         """See ``AdministrationStore``."""
         with self.reading() as look:
-            row = one(look, "SELECT COALESCE(MAX(generation), 0) FROM change")
+            if noun is None:
+                row = one(look, "SELECT COALESCE(MAX(generation), 0) FROM change")
+            else:
+                row = one(look, "SELECT COALESCE(MAX(generation), 0) FROM change WHERE noun = ?", noun)
             return int(row[0]) if row else 0
 
     def wait_until_obeyed(self, generation: int, *, timeout_ms: int) -> bool:

@@ -287,6 +287,12 @@ class ReportStore(Protocol):
         """(address, calls, nano-USD) of a key's newest calls since the instant, the dearest first; bounded."""
         ...
 
+    def traffic(
+        self, *, account_id: str | None = None, key_id: str | None = None, since: int, rows_max: int
+    ) -> list[tuple[str, str, str, int, int]]:
+        """(key id, address, model, calls, nano-USD) of the newest ``rows_max`` calls of an account or a key."""
+        ...
+
     def transfers(self, account_id: str | None, *, before: str | None = None, limit: int = 50) -> list[TransferLine]:
         """Transfers other than usage, newest first; None: of every user's account."""
         ...
@@ -475,8 +481,8 @@ class AdministrationStore(SignInStore, ReportStore, Protocol):
         """Check every invariant of the ledger."""
         ...
 
-    def generation(self) -> int:
-        """The newest change."""
+    def generation(self, noun: str | None = None) -> int:
+        """The newest change, of anything or of a noun (``model``: models and prices)."""
         ...
 
     def wait_until_obeyed(self, generation: int, *, timeout_ms: int) -> bool:

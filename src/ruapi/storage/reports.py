@@ -175,6 +175,22 @@ class ReportVerbs(AuditVerbs):
                 )
             )
 
+    def traffic(
+        self, *, account_id: str | None = None, key_id: str | None = None, since: int, rows_max: int
+    ) -> list[tuple[str, str, str, int, int]]:
+        """See ``ReportStore``."""
+        of, subject = ("key_id", key_id) if key_id is not None else ("account_id", account_id)
+        with self.reading() as look:
+            return list(
+                look.execute(
+                    f"""SELECT key_id, client_address, model, COUNT(*), SUM(cost_nano) FROM (
+                          SELECT key_id, client_address, model, cost_nano FROM request_log
+                           WHERE {of} = ? AND request_id >= ? ORDER BY request_id DESC LIMIT ?)
+                         GROUP BY key_id, client_address, model""",
+                    (subject, _request_id_from(since), rows_max),
+                )
+            )
+
     # --- sums ----------------------------------------------------------------------------------------
 
     def usage_by_hour(self, account_id: str | None, *, since: int, until: int) -> list[UsageBucket]:

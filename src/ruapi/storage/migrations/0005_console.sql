@@ -184,3 +184,6 @@ SELECT t.id, p.account_id
 -- Pages of everybody's keys, and the few keys whose rotation overlaps.
 CREATE INDEX api_key_by_creation ON api_key (created_at, id);
 CREATE INDEX key_secret_ending ON key_secret (expires_at, key_id) WHERE expires_at IS NOT NULL;
+
+-- Whether prices changed, asked by every page that shows some.
+CREATE INDEX change_by_noun ON change (noun, generation);

@@ -1,0 +1,54 @@
+// Passkeys: a form with data-passkey asks the authenticator first and carries its answer.
+//   data-passkey="get" | "create"   what is asked
+//   data-passkey-options="/path"    where the question is fetched (POST with the form's CSRF token)
+// The form has a hidden field "answer", a [data-passkey-error] for what went wrong, and is hidden until the browser
+// is known to have passkeys (data-needs-passkeys). Without this script it never shows.
+"use strict";
+(() => {
+  const able =
+    window.PublicKeyCredential &&
+    PublicKeyCredential.parseRequestOptionsFromJSON &&
+    PublicKeyCredential.parseCreationOptionsFromJSON;
+  for (const element of document.querySelectorAll("[data-needs-passkeys]")) element.hidden = !able;
+  for (const element of document.querySelectorAll("[data-without-passkeys]")) element.hidden = Boolean(able);
+  if (!able) return;
+
+  const ask = async (form) => {
+    const response = await fetch(form.dataset.passkeyOptions, {
+      method: "POST",
+      headers: { "x-csrf-token": form.elements.csrf.value },
+    });
+    if (!response.ok) {
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      const said = page.querySelector("main p:not(.meta)");
+      throw new Error(said ? said.textContent : "The server refused. Load the page and try again.");
+    }
+    const options = await response.json();
+    return form.dataset.passkey === "create"
+      ? navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
+      : navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) });
+  };
+
+  const words = (error) => {
+    if (error.name === "NotAllowedError") return "Nothing was chosen, or it took too long. Try again.";
+    if (error.name === "InvalidStateError") return "This device has a passkey for this account already.";
+    if (error.name === "SecurityError") return "This address cannot have passkeys. Open the console by its base URL.";
+    return error.message;
+  };
+
+  for (const form of document.querySelectorAll("form[data-passkey]")) {
+    form.addEventListener("submit", async (event) => {
+      if (form.elements.answer.value) return;
+      event.preventDefault();
+      const problem = form.querySelector("[data-passkey-error]");
+      problem.hidden = true;
+      try {
+        form.elements.answer.value = JSON.stringify(await ask(form));
+        form.submit();
+      } catch (error) {
+        problem.textContent = words(error);
+        problem.hidden = false;
+      }
+    });
+  }
+})();

@@ -1,0 +1,94 @@
+"""Words for what the database calls by codes: acts in the audit log, browsers."""
+
+from __future__ import annotations
+
+import re
+
+from ruapi.storage.records import AuditEvent
+
+ACTS = {
+    "account.adjust": "Balance adjusted",
+    "account.topup": "Balance topped up",
+    "channel.create": "Channel added",
+    "channel.edit": "Channel edited",
+    "channel.pause": "Channel paused",
+    "channel.remove": "Channel removed",
+    "channel.resume": "Channel resumed",
+    "code.create": "Codes created",
+    "code.disable": "Code disabled",
+    "code.redeem": "Code redeemed",
+    "key.create": "Token created",
+    "key.delete": "Token deleted",
+    "key.disable": "Token disabled",
+    "key.edit": "Token edited",
+    "key.enable": "Token enabled",
+    "key.end-old-secrets": "Old key of a token stopped",
+    "key.rotate": "Token rotated",
+    "link.create": "One-time link made",
+    "link.use": "One-time link used up",
+    "management-key.create": "Management key created",
+    "management-key.end": "Management key ended",
+    "model.edit": "Model edited",
+    "model.price": "Price set",
+    "model.sync": "Prices taken over",
+    "passkey.add": "Passkey added",
+    "passkey.remove": "Passkey removed",
+    "recovery-codes.replace": "Recovery codes replaced",
+    "recovery-codes.use": "Recovery code used",
+    "session.confirm": "Identity confirmed",
+    "session.end": "Signed out",
+    "session.start": "Signed in",
+    "setting.save": "Settings changed",
+    "sign-in.refused": "Sign-in refused",
+    "totp.confirm": "Authenticator app turned on",
+    "totp.remove": "Authenticator app turned off",
+    "totp.start": "Authenticator app prepared",
+    "user.create": "User created",
+    "user.edit": "User edited",
+    "user.freeze": "Spending frozen",
+    "user.password": "Password changed",
+    "user.unfreeze": "Freeze lifted",
+}
+
+# The first that fits counts: Edge and Opera call themselves Chrome, and Chrome calls itself Safari.
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("HeadlessChrome/", "Chrome"),
+    ("Chrome/", "Chrome"),
+    ("Version/", "Safari"),
+    ("curl/", "curl"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+_PLAIN_LENGTH_MAX = 40
+
+
+def act(action: str) -> str:
+    """An act in words; one that nobody has named is its code."""
+    return ACTS.get(action, action)
+
+
+def act_on(event: AuditEvent) -> str:
+    """What the act was about, in words; empty where the act says it all."""
+    if event.target_kind == "session":
+        return browser(event.target_name)
+    return event.target_name
+
+
+def browser(user_agent: str) -> str:
+    """``Chrome 156 on Linux`` out of what a browser says of itself."""
+    mark, name = next(((mark, name) for mark, name in _BROWSERS if mark in user_agent), ("", ""))
+    system = next((words for part, words in _SYSTEMS if part in user_agent), "")
+    if not name:
+        return user_agent[:_PLAIN_LENGTH_MAX] or "Unknown"
+    version = re.match(r"\d{1,4}", user_agent.partition(mark)[2])
+    return " ".join(filter(None, (name, version[0] if version else "", f"on {system}" if system else "")))

@@ -1,0 +1,238 @@
+"""Admin, channels: the providers behind the models, and how they are doing."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+
+from ruapi.administration import channels
+from ruapi.administration.channels import Probe
+from ruapi.console import charts
+from ruapi.console.gate import get, post
+from ruapi.console.visit import Flash, Visit
+from ruapi.errors import InvalidInput, NotFound
+from ruapi.storage.records import Channel, UsageBucket
+
+SECTION = "admin_channels"
+HOUR_MS = 3_600_000
+HOURS = 24
+FAILURES_SHOWN = 5
+DEGRADED_PERCENT = 5
+MODEL_LINES_MAX = 500
+
+KIND_WORDS = (
+    ("openai", "OpenAI"),
+    ("anthropic", "Anthropic"),
+    ("gemini", "Gemini"),
+    ("openai-compatible", "OpenAI-compatible (Chat Completions)"),
+    ("openai-responses", "OpenAI-compatible (Responses)"),
+)
+BASE_URLS = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "gemini": "https://generativelanguage.googleapis.com",
+}
+
+
+class Doing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a channel did in the last 24 hours, hour by hour."""
+
+    requests: int
+    errors: int
+    first_token_ms: int | None
+    errors_by_hour: list[int]
+    first_token_ms_by_hour: list[int]
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """The pill of a channel that is not paused."""
+        if self.requests == 0:
+            return "", "No calls yet"
+        if self.errors * 100 >= self.requests * DEGRADED_PERCENT:
+            return "warn", "Degraded"
+        return "ok", "Healthy"
+
+
+def doing(buckets: list[UsageBucket], *, now: int) -> dict[str, Doing]:
+    """Sums by channel; an hour without calls counts as none."""
+    start = now // HOUR_MS * HOUR_MS - (HOURS - 1) * HOUR_MS
+    found: dict[str, Doing] = {}
+    for channel in {bucket.name for bucket in buckets}:
+        own = [bucket for bucket in buckets if bucket.name == channel]
+        by_hour = {bucket.start: bucket for bucket in own}
+        hours = [by_hour.get(start + hour * HOUR_MS, UsageBucket(start=0)) for hour in range(HOURS)]
+        timed = sum(bucket.first_tokens for bucket in own)
+        found[channel] = Doing(
+            requests=sum(bucket.requests for bucket in own),
+            errors=sum(bucket.errors for bucket in own),
+            first_token_ms=sum(bucket.first_token_ms for bucket in own) // timed if timed else None,
+            errors_by_hour=[bucket.errors for bucket in hours],
+            first_token_ms_by_hour=[bucket.first_token_ms // max(1, bucket.first_tokens) for bucket in hours],
+        )
+    return found
+
+
+NOTHING = Doing(
+    requests=0, errors=0, first_token_ms=None, errors_by_hour=[0] * HOURS, first_token_ms_by_hour=[0] * HOURS
+)
+
+
+def _doing(visit: Visit) -> dict[str, Doing]:
+    since = visit.now // HOUR_MS * HOUR_MS - (HOURS - 1) * HOUR_MS
+    return doing(visit.store.usage_by_channel_hour(since=since, until=visit.now + 1), now=visit.now)
+
+
+def show_list(visit: Visit) -> Response:
+    """All channels with their state."""
+    found = _doing(visit)
+    return visit.render(
+        "admin/channels.html",
+        title="Channels",
+        section=SECTION,
+        rows=[(channel, found.get(channel.name, NOTHING)) for channel in visit.store.list_channels()],
+        kinds=dict(KIND_WORDS),
+    )
+
+
+def show_new(visit: Visit, *, status: int = 200) -> Response:
+    """The form for another channel."""
+    return visit.render(
+        "admin/channel_new.html",
+        title="Add channel",
+        section=SECTION,
+        status=status,
+        kinds=KIND_WORDS,
+        base_urls=BASE_URLS,
+    )
+
+
+def create(visit: Visit) -> Response:
+    """Add a channel, and say what is odd about it."""
+    channel, warnings = add_from_form(visit)
+    if channel is None:
+        return show_new(visit, status=422)
+    said = " ".join([f"The channel {channel.name} is in use.", *warnings])
+    return visit.redirect(f"/admin/channels/{channel.id}", flash=Flash("warn" if warnings else "ok", said))
+
+
+def add_from_form(visit: Visit) -> tuple[Channel | None, list[str]]:
+    """The channel that the form describes, or None with the errors in the form; and warnings."""
+    form, channel = visit.form, None
+    warnings: list[str] = []
+    kind = form.text("kind")
+    with form.field("priority"):
+        priority = form.number("priority") or 0
+    with form.field("weight"):
+        weight = form.number("weight") or 1
+    if form.errors:
+        return None, []
+    with form.field(_field_of_fault):
+        channel = channels.add(
+            visit.store,
+            visit.parts.sealer,
+            name=form.text("name"),
+            kind=kind,
+            base_url=form.text("base_url") or BASE_URLS.get(kind, ""),
+            secret=form.secret("secret"),
+            models=[line for line in form.text("models").splitlines()[:MODEL_LINES_MAX] if line.strip()],
+            priority=priority,
+            weight=weight,
+            allow_private_address=form.checked("allow_private_address"),
+            now=visit.now,
+            warn=warnings.append,
+        )
+    return channel, warnings
+
+
+_FIELD_WORDS = (
+    ("base URL", "base_url"),
+    ("channel", "name"),
+    ("name of a model", "models"),
+    ("model", "models"),
+    ("after =", "models"),
+    ("name", "name"),
+    ("kind", "kind"),
+    ("secret", "secret"),
+    ("priority", "priority"),
+    ("weight", "weight"),
+)
+
+
+def _field_of_fault(message: str) -> str:
+    """The field that a message of ``channels.add`` is about."""
+    return next((field for words, field in _FIELD_WORDS if words in message), "")
+
+
+def _channel(visit: Visit) -> Channel:
+    wanted = visit.argument("channel_id")
+    for channel in visit.store.list_channels():
+        if channel.id == wanted:
+            return channel
+    raise NotFound("there is no such channel")
+
+
+def show_channel(visit: Visit, *, status: int = 200, probe: Probe | None = None) -> Response:
+    """One channel: how it is doing, its last failures, a test."""
+    channel = _channel(visit)
+    did = _doing(visit).get(channel.name, NOTHING)
+    return visit.render(
+        "admin/channel.html",
+        title=channel.name,
+        section=SECTION,
+        status=status,
+        channel=channel,
+        did=did,
+        errors_line=charts.sparkline(did.errors_by_hour, label="Errors by hour, last 24 hours", danger=True),
+        first_token_line=charts.sparkline(
+            did.first_token_ms_by_hour, label="First token in milliseconds by hour, last 24 hours"
+        ),
+        failures=visit.store.failures_of_channel(channel.name, limit=FAILURES_SHOWN),
+        kinds=dict(KIND_WORDS),
+        probe=probe,
+        testable=[public for public, _ in channel.models if "*" not in public],
+    )
+
+
+def test(visit: Visit) -> Response:
+    """Send a tiny real request through the channel."""
+    probe = None
+    with visit.form.field("model"):
+        model = visit.form.text("model") or None
+        probe = channels.test(visit.parts.sealer, _channel(visit), model=model, prober=visit.parts.prober)
+    return show_channel(visit, status=200 if probe is not None else 422, probe=probe)
+
+
+def pause(visit: Visit) -> Response:
+    """Send nothing through the channel."""
+    channel = channels.pause(visit.store, _channel(visit))
+    return visit.redirect(f"/admin/channels/{channel.id}", flash=Flash("warn", f"{channel.name} is paused."))
+
+
+def resume(visit: Visit) -> Response:
+    """Use the channel again."""
+    channel = channels.resume(visit.store, _channel(visit))
+    return visit.redirect(f"/admin/channels/{channel.id}", flash=Flash("ok", f"{channel.name} is in use again."))
+
+
+def remove(visit: Visit) -> Response:
+    """Forget the channel and its secret."""
+    channel = _channel(visit)
+    with visit.form.field("confirmation"):
+        if visit.form.text("confirmation") != channel.name:
+            raise InvalidInput(f"type the name {channel.name} to remove the channel")
+    if visit.form.errors:
+        return show_channel(visit, status=422)
+    channels.remove(visit.store, channel)
+    return visit.redirect("/admin/channels", flash=Flash("ok", f"{channel.name} and its secret are gone."))
+
+
+ROUTES = (
+    get("/admin/channels", show_list, access="admin"),
+    get("/admin/channels/new", show_new, access="admin", confirm=True),
+    post("/admin/channels/new", create, access="admin", confirm=True),
+    get("/admin/channels/{channel_id}", show_channel, access="admin"),
+    post("/admin/channels/{channel_id}/test", test, access="admin"),
+    post("/admin/channels/{channel_id}/pause", pause, access="admin"),
+    post("/admin/channels/{channel_id}/resume", resume, access="admin"),
+    post("/admin/channels/{channel_id}/remove", remove, access="admin", confirm=True),
+)

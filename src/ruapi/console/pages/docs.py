@@ -1,0 +1,54 @@
+"""Docs: the documents with the reader's own base URL, as pages and as Markdown, and ``/llms.txt``."""
+
+from __future__ import annotations
+
+from starlette.responses import PlainTextResponse, Response
+
+from ruapi.console import documents
+from ruapi.console.gate import get
+from ruapi.console.visit import Visit
+
+SECTION = "docs"
+MARKDOWN = "text/markdown; charset=utf-8"
+
+
+def show_index(visit: Visit) -> Response:
+    """All documents."""
+    return visit.render("docs/index.html", title="Docs", section=SECTION, documents=documents.all_documents())
+
+
+def show(visit: Visit) -> Response:
+    """One document; ``.md`` at its end gives the source."""
+    slug = visit.argument("slug")
+    model = _model(visit)
+    if slug.endswith(".md"):
+        text = documents.markdown(slug.removesuffix(".md"), base_url=visit.base_url, **model)
+        return visit.finish(PlainTextResponse(text, media_type=MARKDOWN))
+    document = documents.document(slug)
+    return visit.render(
+        "docs/document.html",
+        title=document.title,
+        section=SECTION,
+        document=document,
+        documents=documents.all_documents(),
+        body=documents.html(slug, base_url=visit.base_url, **model),
+        headings=documents.contents(slug, base_url=visit.base_url, **model),
+    )
+
+
+def _model(visit: Visit) -> dict[str, str]:
+    """A model that the reader can call, for the examples; strangers are shown none of what is for sale here."""
+    callable_models = visit.parts.callable_models() if visit.user is not None else []
+    return {"model": callable_models[0]} if callable_models else {}
+
+
+def llms(visit: Visit) -> Response:
+    """The index for programs that read."""
+    return visit.finish(PlainTextResponse(documents.llms_txt(base_url=visit.base_url)))
+
+
+ROUTES = (
+    get("/docs", show_index, access="anyone"),
+    get("/docs/{slug}", show, access="anyone"),
+    get("/llms.txt", llms, access="anyone"),
+)

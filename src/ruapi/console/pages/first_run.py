@@ -1,0 +1,106 @@
+"""The first run: owner, base URL, first channel, first token. Each step can be left and taken up again."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+
+from ruapi.administration import first_run, instance
+from ruapi.console.gate import get, post
+from ruapi.console.pages.admin_channels import BASE_URLS, KIND_WORDS, add_from_form
+from ruapi.console.visit import HOME, Flash, Visit
+
+STEP_WORDS = (
+    ("owner", "Owner"),
+    ("base-url", "Base URL"),
+    ("channel", "First channel"),
+    ("key", "First token"),
+)
+
+
+def show_owner(visit: Visit, *, status: int = 200) -> Response:
+    """The form for the first administrator, behind the one-time link."""
+    first_run.check_setup(visit.store, visit.parts.secrets, token=visit.argument("token"), now=visit.now)
+    return visit.render("entry/setup_owner.html", title="Set up", status=status, steps=_steps("owner"))
+
+
+def create_owner(visit: Visit) -> Response:
+    """Make the owner and go on, signed in."""
+    form, signed_in = visit.form, None
+    with form.field(lambda message: "password" if "password" in message else "email"):
+        signed_in = first_run.create_owner(
+            visit.parts.store,
+            visit.parts.secrets,
+            visit.parts.sign_in,
+            token=visit.argument("token"),
+            email=form.text("email"),
+            password=form.secret("password"),
+            visitor=visit.visitor,
+            now=visit.now,
+        )
+    if signed_in is None:
+        return show_owner(visit, status=422)
+    return visit.sign_in_as(signed_in, "/setup")
+
+
+def show(visit: Visit, *, status: int = 200) -> Response:
+    """The step that comes next."""
+    step = first_run.progress(visit.store)
+    if step == "done":
+        first_run.finish(visit.store, now=visit.now)
+        return visit.redirect(HOME, flash=Flash("ok", "Everything is set up."))
+    return visit.render(
+        "entry/setup.html",
+        title="Set up",
+        status=status,
+        steps=_steps(step),
+        step=step,
+        kinds=KIND_WORDS,
+        base_urls=BASE_URLS,
+        suggested_url=visit.origin,
+    )
+
+
+def _steps(current: str) -> list[tuple[str, str]]:
+    """(words, state) of each step: done, current or to come."""
+    names = [name for name, _ in STEP_WORDS]
+    place = names.index(current)
+    return [
+        (words, "done" if number < place else "current" if number == place else "")
+        for number, (_, words) in enumerate(STEP_WORDS)
+    ]
+
+
+def save_base_url(visit: Visit) -> Response:
+    """Keep the address under which people find this gateway."""
+    with visit.form.field("base_url"):
+        url = instance.check_base_url(visit.form.text("base_url"))
+        instance.save(visit.store, msgspec.structs.replace(visit.instance, base_url=url), now=visit.now)
+    if visit.form.errors:
+        return show(visit, status=422)
+    return visit.redirect("/setup")
+
+
+def add_channel(visit: Visit) -> Response:
+    """Add the first channel."""
+    channel, warnings = add_from_form(visit)
+    if channel is None:
+        return show(visit, status=422)
+    said = " ".join([f"The channel {channel.name} is in use.", *warnings])
+    return visit.redirect("/setup", flash=Flash("warn" if warnings else "ok", said))
+
+
+def leave(visit: Visit) -> Response:
+    """Do the rest later, on the ordinary pages."""
+    first_run.finish(visit.store, now=visit.now)
+    return visit.redirect(HOME)
+
+
+ROUTES = (
+    get("/setup", show, access="admin"),
+    post("/setup/base-url", save_base_url, access="admin"),
+    post("/setup/channel", add_channel, access="admin", confirm=True),
+    post("/setup/leave", leave, access="admin"),
+    get("/setup/{token}", show_owner, access="anyone"),
+    post("/setup/{token}", create_owner, access="anyone"),
+)

@@ -21,7 +21,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # one installation at a time
-.PHONY: help run test setup check format bench audit lock clean \
+.PHONY: help run test setup check format screenshots bench audit lock clean \
 	check-format check-lint check-types check-layers check-tidy
 
 help: ## list these targets
@@ -31,6 +31,7 @@ run: setup ## install what is needed and serve a demo: a local model, a balance,
 	$(BIN)/ruapi demo
 
 test: $(VENV)/.stamp-test $(CLIENTS)/.stamp $(NODE)/node_modules/.stamp ## install what the tests need and run them all (ARGS='-k ledger')
+	@tools/get-chromium
 	$(BIN)/python -m pytest $(ARGS)
 
 setup: $(VENV)/.stamp-run ## make .venv/bin/ruapi; instant when nothing changed
@@ -55,6 +56,10 @@ check-tidy: $(STAMPS)
 format: $(VENV)/.stamp-dev ## rewrite the code as `check` wants it
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+
+screenshots: $(VENV)/.stamp-test ## photograph every page of the console into build/screenshots
+	@tools/get-chromium
+	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 bench: $(VENV)/.stamp-test ## measure, and print the figures
 	$(BIN)/python -m bench $(ARGS)

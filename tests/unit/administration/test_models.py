@@ -8,7 +8,7 @@ import pytest
 from ruapi.administration import models
 from ruapi.clock import parse_instant
 from ruapi.errors import InvalidInput, NotFound
-from ruapi.pricing.catalogue import Catalogue, Clause, LaterRates, Provider, Row
+from ruapi.pricing.catalogue import Catalogue, Clause, LaterRates, Provider, Row, load_catalogue
 from ruapi.pricing.rates import Rates, decode_rates
 from ruapi.storage.sqlite import SQLiteStore
 
@@ -227,3 +227,24 @@ def test_the_nearest_name_is_what_was_meant(wanted, expected):
     assert next(iter(models.nearest(wanted, candidates)), None) == expected
     assert len(models.nearest(wanted, candidates)) <= 3
     assert models.nearest(wanted, candidates * 2) == models.nearest(wanted, candidates)
+
+
+def test_offerings_are_what_is_stored_and_what_the_catalogue_knows(store):
+    models.price(store, "house-model", input_nano=2, output_nano=3, now=NOW)
+    models.price(store, "gpt-4o", input_nano=5, output_nano=7, now=NOW)
+    found = {offering.model.id: offering for offering in models.offerings(store, now=NOW)}
+    assert list(found) == sorted(found)
+    assert len(found) == len({row.id for row in load_catalogue().rows} | {"house-model"})
+    house, known, untouched = found["house-model"], found["gpt-4o"], found["gpt-4o-mini"]
+    assert house.rates is not None
+    assert (house.is_stored, house.rates.output) == (True, 3)
+    # The operator's price is what counts, also where the catalogue has one.
+    assert known.rates is not None
+    assert known.price is not None
+    assert (known.rates.input, known.price.source) == (5, "operator")
+    assert untouched.rates is not None
+    assert (untouched.is_stored, untouched.price) == (False, None)
+    assert untouched.rates.input > 0
+    unpriced = next(row for row in load_catalogue().rows if row.rates is None)
+    assert found[unpriced.id].rates is None
+    assert found[unpriced.id].unpriced == unpriced.unpriced

@@ -8,7 +8,8 @@ import pytest
 
 from ruapi.administration import reports
 from ruapi.errors import InvalidInput, NotFound
-from ruapi.storage.records import LogRow
+from ruapi.pricing.rates import Rates, Tier
+from ruapi.storage.records import LogRow, UsageBucket
 
 NOW = 1_795_000_000_000
 PROMISED = (
@@ -68,3 +69,22 @@ def test_one_call_is_found_by_its_id(logged):
     assert reports.find_call(logged, " req_1 ").time == NOW + 1
     with pytest.raises(NotFound, match="req_9"):
         reports.find_call(logged, "req_9")
+
+
+def test_what_tokens_would_have_cost_uses_each_class_once_and_fees_for_what_was_answered():
+    buckets = [
+        UsageBucket(
+            start=0, name="a", requests=10, errors=2, input_tokens=1_000_000, cached_input_tokens=400_000,
+            cache_write_tokens=100_000, output_tokens=200_000,
+        ),
+        UsageBucket(start=0, name="b", requests=1, input_tokens=1, output_tokens=0),
+    ]  # fmt: skip
+    rates = Rates(
+        input=2_000_000_000, output=10_000_000_000, cached_input=200_000_000, cache_write_5m=2_500_000_000,
+        per_request=1_000, tiers=(Tier(above_input_tokens=10, input=10**12, output=10**12),),
+    )  # fmt: skip
+    # 500,000 plain x $2, 400,000 cached x $0.20, 100,000 written x $2.50, 200,000 out x $10, 8 fees; then one token
+    # at $2 and its fee.
+    first = 1_000_000_000 + 80_000_000 + 250_000_000 + 2_000_000_000 + 8_000
+    assert reports.would_have_cost(buckets, rates) == first + 2_000 + 1_000
+    assert reports.would_have_cost([], rates) == 0

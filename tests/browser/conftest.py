@@ -25,8 +25,12 @@ class Office:
     url: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """One for the tests of a file.
+
+    Playwright's event loop counts as running in this thread as long as it lives, and other tests start their own.
+    """
     if find_chromium() is None:
         pytest.skip("needs Chromium (on Debian: apt-get install chromium)")
     with sync_playwright() as playwright:

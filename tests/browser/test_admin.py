@@ -330,9 +330,9 @@ def test_the_audit_log_tells_who_did_what_with_before_and_after_and_no_secret(of
     page.goto("/admin/audit")
     events = page.get_by_role("region", name="Audit events").get_by_role("row")
     for what, changes in (
-        ("audited", re.compile(r'"status".*"active".*"paused"')),
-        (email, re.compile(r'"status".*"active".*"frozen"')),
-        (email, re.compile(r'"status".*"frozen".*"active"')),
+        ("audited", "status: active to paused"),
+        (email, "status: active to frozen"),
+        (email, "status: frozen to active"),
     ):
         event = events.filter(has_text=what).filter(has_text=changes)
         expect(event).to_have_count(1)

@@ -161,6 +161,9 @@ def test_the_first_run_in_four_steps_left_and_taken_up_again(
             expect(page.get_by_text("The channel mine is in use.")).to_be_visible()
             # Step 4, a token; the base URL that was chosen is the one in its snippets.
             expect_step(page, "First token")
+            page.get_by_role("button", name="Test", exact=True).click()
+            expect(page.get_by_text(f"The test of {MODEL} passed")).to_be_visible()
+            assert provider.calls[-1].json["model"] == MODEL
             page.get_by_role("link", name="Create token").click()
             page.get_by_label("Name", exact=True).fill("first")
             page.get_by_role("button", name="Create token").click()

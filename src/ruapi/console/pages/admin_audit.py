@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 
 from ruapi.administration import audit
@@ -12,6 +13,7 @@ from ruapi.console.exports import csv_download
 from ruapi.console.gate import get
 from ruapi.console.visit import Visit
 from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.records import AuditEvent
 
 SECTION = "admin_audit"
 PAGE_ROWS = 50
@@ -39,13 +41,35 @@ def show(visit: Visit) -> Response:
         "admin/audit.html",
         title="Audit",
         section=SECTION,
-        events=shown,
+        events=[(event, changes_of(event)) for event in shown],
         kinds=KINDS,
         kind=kind,
         user=user,
         target=target,
         next_before=shown[-1].id if len(events) > PAGE_ROWS else None,
     )
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A field that an act changed, as people read it. ``before`` is None where the thing began with the act."""
+
+    field: str
+    before: str | None
+    after: str
+
+
+def changes_of(event: AuditEvent) -> list[Change]:
+    """What an event changed, field by field."""
+    return [
+        Change(field.replace("_", " "), None if before is None else _shown(before), _shown(after))
+        for field, (before, after) in msgspec.json.decode(event.changes, type=dict[str, tuple[Any, Any]]).items()
+    ]
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def export(visit: Visit) -> Response:

@@ -27,6 +27,8 @@ KIND_WORDS = (
     ("openai-compatible", "OpenAI-compatible (Chat Completions)"),
     ("openai-responses", "OpenAI-compatible (Responses)"),
 )
+SHORT_KINDS = {**dict(KIND_WORDS), "openai-compatible": "Compatible, Chat", "openai-responses": "Compatible, Responses"}
+"""For a cell of a table."""
 BASE_URLS = {
     "openai": "https://api.openai.com/v1",
     "anthropic": "https://api.anthropic.com",
@@ -91,6 +93,7 @@ def show_list(visit: Visit) -> Response:
         section=SECTION,
         rows=[(channel, found.get(channel.name, NOTHING)) for channel in visit.store.list_channels()],
         kinds=dict(KIND_WORDS),
+        short_kinds=SHORT_KINDS,
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
-from ruapi.administration import first_run, instance
+from ruapi.administration import channels, first_run, instance
+from ruapi.administration.channels import Probe
 from ruapi.console.gate import get, post
 from ruapi.console.pages.admin_channels import BASE_URLS, KIND_WORDS, add_from_form
 from ruapi.console.visit import HOME, Flash, Visit
+from ruapi.errors import NotFound
 
 STEP_WORDS = (
     ("owner", "Owner"),
@@ -43,8 +45,8 @@ def create_owner(visit: Visit) -> Response:
     return visit.sign_in_as(signed_in, "/setup")
 
 
-def show(visit: Visit, *, status: int = 200) -> Response:
-    """The step that comes next."""
+def show(visit: Visit, *, status: int = 200, probe: Probe | None = None) -> Response:
+    """The step that comes next; with what the test of a channel brought."""
     step = first_run.progress(visit.store)
     if step == "done":
         first_run.finish(visit.store, now=visit.now)
@@ -58,6 +60,8 @@ def show(visit: Visit, *, status: int = 200) -> Response:
         kinds=KIND_WORDS,
         base_urls=BASE_URLS,
         suggested_url=visit.origin,
+        channels=visit.store.list_channels(),
+        probe=probe,
     )
 
 
@@ -90,6 +94,19 @@ def add_channel(visit: Visit) -> Response:
     return visit.redirect("/setup", flash=Flash("warn" if warnings else "ok", said))
 
 
+def test_channel(visit: Visit) -> Response:
+    """Send a tiny real request through the channel that was added."""
+    wanted = visit.argument("channel_id")
+    channel = next((channel for channel in visit.store.list_channels() if channel.id == wanted), None)
+    if channel is None:
+        raise NotFound("there is no such channel")
+    probe = None
+    with visit.form.field("model"):
+        model = visit.form.text("model") or None
+        probe = channels.test(visit.parts.sealer, channel, model=model, prober=visit.parts.prober)
+    return show(visit, status=200 if probe is not None else 422, probe=probe)
+
+
 def leave(visit: Visit) -> Response:
     """Do the rest later, on the ordinary pages."""
     first_run.finish(visit.store, now=visit.now)
@@ -100,6 +117,7 @@ ROUTES = (
     get("/setup", show, access="admin"),
     post("/setup/base-url", save_base_url, access="admin"),
     post("/setup/channel", add_channel, access="admin", confirm=True),
+    post("/setup/channels/{channel_id}/test", test_channel, access="admin"),
     post("/setup/leave", leave, access="admin"),
     get("/setup/{token}", show_owner, access="anyone"),
     post("/setup/{token}", create_owner, access="anyone"),

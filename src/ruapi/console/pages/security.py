@@ -267,6 +267,7 @@ def show_alarm(visit: Visit, *, status: int = 200) -> Response:
     traffic = traffic_of(
         store, account_id=me.account_id, since=visit.now - security.REPORT_SPAN_MS, rows_max=ROWS_LOOKED_AT
     )
+    passkeys, was_sent = store.list_passkeys(me.id), "sent" in visit.form
     return visit.render(
         "security/alarm.html",
         title="My account was compromised",
@@ -275,11 +276,12 @@ def show_alarm(visit: Visit, *, status: int = 200) -> Response:
         sessions=len(security.list_sessions(store, me, now=visit.now)) - 1,
         keys=sum(number for state, number in store.count_keys(me.id).items() if state != "deleted"),
         management_keys=len(store.list_management_keys(me.id)),
-        passkeys=store.list_passkeys(me.id),
+        passkeys=passkeys,
+        chosen_passkeys=visit.form.all("passkey") if was_sent else [passkey.id for passkey in passkeys],
         has_password=me.password_hash is not None,
         traffic=traffic,
         names=_names(store, traffic),
-        chosen=STEPS if "sent" not in visit.form else visit.form.all("step"),
+        chosen=visit.form.all("step") if was_sent else STEPS,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,3 +71,18 @@ def page(visitor: tuple[BrowserContext, Page, Complaints]) -> Page:
     """The owner's browser, signed in."""
     sign_in(visitor[1])
     return visitor[1]
+
+
+@pytest.fixture
+def another(chromium: Browser, office: Office) -> Iterator[Callable[[], Page]]:
+    """More browsers; each is a profile of its own."""
+    contexts = []
+
+    def make() -> Page:
+        context = chromium.new_context(base_url=office.url)
+        contexts.append(context)
+        return context.new_page()
+
+    yield make
+    for context in contexts:
+        context.close()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.browsing import Complaints, fill_channel, sign_in
 from tests.browser.conftest import MODEL, Office
@@ -17,21 +16,6 @@ from tests.fake_provider import Behaviour
 
 MEMBER_PASSWORD = "nine lamps on the stairs"
 UPSTREAM_SECRET = "sk-upstream-0123"
-
-
-@pytest.fixture
-def another(chromium: Browser, office: Office) -> Iterator[Callable[[], Page]]:
-    """More browsers; each is a profile of its own."""
-    contexts = []
-
-    def make() -> Page:
-        context = chromium.new_context(base_url=office.url)
-        contexts.append(context)
-        return context.new_page()
-
-    yield make
-    for context in contexts:
-        context.close()
 
 
 def row(page: Page, table: str, text: str | re.Pattern[str]) -> Locator:

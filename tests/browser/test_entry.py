@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,21 +52,6 @@ def newcomer(office: Office, request: pytest.FixtureRequest) -> Newcomer:
 @pytest.fixture
 def stranger(visitor: tuple[BrowserContext, Page, Complaints]) -> Page:
     return visitor[1]
-
-
-@pytest.fixture
-def another(chromium: Browser, office: Office) -> Iterator[Callable[[], Page]]:
-    """More browsers; each is a profile of its own."""
-    contexts = []
-
-    def make() -> Page:
-        context = chromium.new_context(base_url=office.url)
-        contexts.append(context)
-        return context.new_page()
-
-    yield make
-    for context in contexts:
-        context.close()
 
 
 def grow_old(gateway: GatewayProcess, email: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from ruapi.credentials import totp
 from tests.browser.browsing import Complaints, sign_in
@@ -40,21 +40,6 @@ def person(office: Office, visitor: tuple[BrowserContext, Page, Complaints], req
     context, page, _ = visitor
     sign_in(page, email, PASSWORD)
     return Person(email, key, page, context)
-
-
-@pytest.fixture
-def another(chromium: Browser, office: Office) -> Iterator[Callable[[], Page]]:
-    """More browsers; each is a profile of its own."""
-    contexts = []
-
-    def make() -> Page:
-        context = chromium.new_context(base_url=office.url)
-        contexts.append(context)
-        return context.new_page()
-
-    yield make
-    for context in contexts:
-        context.close()
 
 
 def call(office: Office, key: str) -> int:

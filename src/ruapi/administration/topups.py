@@ -36,17 +36,7 @@ def top_up(store: AdministrationStore, user: User, *, amount_nano: int, reason: 
     """Add money to a user's account; returns the balance afterwards."""
     if amount_nano <= 0:
         raise InvalidInput("a top-up must be more than 0")
-    note = fields.check_line(reason, field="reason", length_max=REASON_LENGTH_MAX)
-    transfer_id = new_identifier("trf", now)
-    return store.credit(
-        transfer_id=transfer_id,
-        account_id=user.account_id,
-        amount_nano=amount_nano,
-        kind="topup",
-        ref=f"topup:{transfer_id}",
-        note=note,
-        now=now,
-    )
+    return _book(store, user, kind="topup", amount_nano=amount_nano, reason=reason, now=now)
 
 
 def adjust(store: AdministrationStore, user: User, *, amount_nano: int, reason: str, now: int) -> Balance:
@@ -56,14 +46,18 @@ def adjust(store: AdministrationStore, user: User, *, amount_nano: int, reason: 
     """
     if amount_nano == 0:
         raise InvalidInput("an adjustment of 0 changes nothing")
+    return _book(store, user, kind="adjustment", amount_nano=amount_nano, reason=reason, now=now)
+
+
+def _book(store: AdministrationStore, user: User, *, kind: str, amount_nano: int, reason: str, now: int) -> Balance:
     note = fields.check_line(reason, field="reason", length_max=REASON_LENGTH_MAX)
     transfer_id = new_identifier("trf", now)
     return store.credit(
         transfer_id=transfer_id,
         account_id=user.account_id,
         amount_nano=amount_nano,
-        kind="adjustment",
-        ref=f"adjustment:{transfer_id}",
+        kind=kind,
+        ref=f"{kind}:{transfer_id}",
         note=note,
         now=now,
     )

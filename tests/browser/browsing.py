@@ -170,7 +170,7 @@ def choose_base_url(page: Page, url: str) -> None:
 def fill_channel(page: Page, *, name: str, base_url: str, models: str, private: bool = True) -> None:
     """The fields of a channel to a server within this machine; the caller sends the form."""
     page.get_by_label("Name", exact=True).fill(name)
-    page.get_by_label("Another that speaks Chat Completions").check()
+    page.get_by_label("Other, OpenAI-compatible (Chat Completions)").check()
     page.get_by_label("Base URL").fill(base_url)
     page.get_by_label("API key of the provider").fill("sk-upstream-0123")
     page.get_by_label("Models").fill(models)

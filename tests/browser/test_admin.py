@@ -32,7 +32,7 @@ def open_user(page: Page, email: str) -> None:
     page.goto("/admin/users")
     page.get_by_label("Search by email").fill(email)
     page.get_by_label("Search by email").press("Enter")
-    page.get_by_role("link", name=email).click()
+    page.get_by_role("link", name=email, exact=True).click()
     expect(page.get_by_role("heading", name=email, level=1)).to_be_visible()
 
 
@@ -40,7 +40,7 @@ def book(page: Page, kind: str, amount: str, reason: str) -> None:
     page.get_by_label(kind, exact=True).check()
     page.get_by_label("Amount in US dollars").fill(amount)
     page.get_by_label("Reason", exact=True).fill(reason)
-    page.get_by_role("button", name="Book it").click()
+    page.get_by_role("button", name="Change balance").click()
 
 
 def test_a_member_is_invited_and_given_money(page: Page, complaints: Complaints, another: Callable[[], Page]) -> None:
@@ -48,10 +48,10 @@ def test_a_member_is_invited_and_given_money(page: Page, complaints: Complaints,
     email = "member@example.com"
     page.goto("/admin/users")
     page.get_by_label("Email", exact=True).fill("no address")
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Create invitation").click()
     expect(page.locator("#field-email-error")).to_be_visible()
     page.get_by_label("Email", exact=True).fill(email)
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Create invitation").click()
     link = page.locator("#one-time-link").inner_text()
     member = another()
     member.goto(urlsplit(link).path)  # by the name that this browser knows the console under
@@ -99,7 +99,11 @@ def test_a_member_is_frozen_promoted_and_signed_out(office: Office, page: Page, 
     expect(page.get_by_role("status")).to_contain_text("may spend again")
     assert call(office, key) == 200
     # An administrator for a while, and signed out.
-    page.get_by_role("button", name="Make an administrator").click()
+    promote = page.get_by_role("button", name="Make an administrator")
+    expect(promote).to_be_disabled()
+    page.locator("#field-role_confirmation").fill(email)
+    promote.click()
+    expect(page.get_by_role("status")).to_contain_text(f"{email} is admin now.")
     member.goto("/admin/users")
     expect(member.get_by_role("heading", name="Users")).to_be_visible()
     page.get_by_role("button", name="Make a member").click()
@@ -110,7 +114,10 @@ def test_a_member_is_frozen_promoted_and_signed_out(office: Office, page: Page, 
     expect(member).to_have_url(re.compile("/sign-in"))
 
 
-def test_a_stolen_account_is_ended(office: Office, page: Page, another: Callable[[], Page]) -> None:
+def test_a_stolen_account_is_ended(
+    office: Office, page: Page, complaints: Complaints, another: Callable[[], Page]
+) -> None:
+    complaints.expect("422")
     email = "stolen@example.com"
     office.gateway.cli("users", "add", email)
     office.gateway.cli("users", "reset-password", email, "--password-stdin", stdin=MEMBER_PASSWORD)
@@ -120,7 +127,17 @@ def test_a_stolen_account_is_ended(office: Office, page: Page, another: Callable
     sign_in(thief, email, MEMBER_PASSWORD)
     assert call(office, key) == 200
     open_user(page, email)
-    page.get_by_role("button", name="End everything").click()
+    # A slip ends nobody's account, neither by the button nor by a form without the address.
+    end = page.get_by_role("button", name="End everything")
+    expect(end).to_be_disabled()
+    page.locator("#field-confirmation").fill("somebody@example.com")
+    expect(end).to_be_disabled()
+    page.locator("#field-confirmation").press("Enter")
+    page.locator("form", has=page.locator("#field-confirmation")).evaluate("form => form.submit()")
+    expect(page.locator("#field-confirmation-error")).to_contain_text(f"Type {email} to confirm.")
+    assert call(office, key) == 200
+    page.locator("#field-confirmation").fill(email)
+    end.click()
     expect(page.get_by_role("status")).to_contain_text("is frozen and signed out; 1 tokens and the password ended.")
     assert call(office, key) == 401
     thief.goto("/overview")
@@ -172,6 +189,48 @@ def test_a_channel_is_added_tested_paused_and_removed(office: Office, page: Page
     assert call(office, key, "new-model") == 404
 
 
+def test_a_channel_is_edited_and_its_key_replaced(office: Office, page: Page, complaints: Complaints) -> None:
+    complaints.expect("422")
+    key = office.gateway.create_key("for the edited channel").secret
+    for model in ("old-model", "newer-model"):
+        office.gateway.price_model(model, input_usd="1", output_usd="1")
+    page.goto("/admin/channels/new")
+    fill_channel(page, name="to-edit", base_url=office.provider.openai_base_url, models="old-model")
+    page.get_by_role("button", name="Add channel").click()
+    expect(page.get_by_role("heading", name="to-edit")).to_be_visible()
+    page.get_by_role("link", name="Edit", exact=True).click()
+    expect(page.get_by_label("Models")).to_have_value("old-model")
+    expect(page.get_by_label("Base URL")).to_have_value(office.provider.openai_base_url)
+    expect(page.get_by_label("API key of the provider")).to_have_value("")
+    page.get_by_label("Name", exact=True).fill("edited")
+    page.get_by_label("Models").fill("newer-model=its-name-there")
+    page.get_by_label("Weight").fill("0")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#field-weight-error")).to_be_visible()
+    page.get_by_label("Weight").fill("3")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("edited is changed.")
+    assert call(office, key, "old-model") == 404
+    assert call(office, key, "newer-model") == 200
+    made = office.provider.calls[-1]
+    assert (made.json["model"], made.header("authorization")) == ("its-name-there", f"Bearer {UPSTREAM_SECRET}")
+    # A kept key is sent to no other server; with a new one the channel moves.
+    page.get_by_role("link", name="Edit", exact=True).click()
+    page.get_by_label("Base URL").fill("http://127.0.0.2:9/v1")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#field-secret-error")).to_contain_text("must be given again")
+    page.get_by_label("Base URL").fill(office.provider.openai_base_url)
+    page.get_by_label("API key of the provider").fill("sk-upstream-4567")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("edited is changed.")
+    assert "sk-upstream-4567" not in page.content()
+    assert call(office, key, "newer-model") == 200
+    assert office.provider.calls[-1].header("authorization") == "Bearer sk-upstream-4567"
+    page.get_by_label("Type edited to confirm").fill("edited")
+    page.get_by_role("button", name="Remove channel").click()
+    expect(page.get_by_role("status")).to_contain_text("edited and its secret are gone.")
+
+
 def test_prices_are_set_and_marked_up(office: Office, page: Page, complaints: Complaints) -> None:
     complaints.expect("422")
     # A model of one's own.
@@ -188,14 +247,17 @@ def test_prices_are_set_and_marked_up(office: Office, page: Page, complaints: Co
     expect(line).to_contain_text("$2.5")
     expect(line).to_contain_text("$12.5")
     expect(line).to_contain_text("Own price")
+    # What was left empty stays a rule: it is not made a price by looking at the form again.
+    page.goto("/admin/price?model=own-model")
+    expect(page.get_by_label("Input", exact=True)).to_have_value("2.5")
+    expect(page.get_by_label("Cached input")).to_have_value("")
+    expect(page.get_by_label("Cache write")).to_have_value("")
     # A model of the catalogue at cost plus a fifth, and below cost.
     name = office.gateway.cli_json("models", "search", "sonnet")["data"][0]["id"]
     page.goto(f"/admin/models?q={name}")
     listed = page.get_by_role("region", name="Models and prices", exact=True)
     tick = listed.get_by_label(f"Select {name}", exact=True)
-    page.get_by_role("button", name="Set prices").click()
-    expect(page.locator("#error-summary")).to_be_visible()
-    page.goto(f"/admin/models?q={name}")
+    expect(page.get_by_role("button", name="Set prices")).to_be_disabled()
     tick.check()
     page.get_by_label("sell at cost plus").fill("20")
     page.get_by_role("button", name="Set prices").click()
@@ -241,6 +303,7 @@ def test_codes_are_made_once_and_redeemed_once(office: Office, page: Page, anoth
     expect(member.locator("#field-code-error")).to_be_visible()
     # The other one is disabled before anybody has it.
     page.reload()
+    expect(row(page, "Codes", codes[0][-4:])).to_contain_text("redeemer@example.com")
     page.get_by_label(f"Select the code ending in {codes[1][-4:]}").check()
     page.get_by_role("button", name="Disable").click()
     expect(page.get_by_role("status")).to_contain_text("1 codes can no longer be redeemed.")
@@ -268,9 +331,11 @@ def test_health_proves_the_ledger_and_settings_reach_the_snippets(
 ) -> None:
     complaints.expect("422")
     page.goto("/admin/health")
-    page.get_by_role("button", name="Prove it now").click()
+    page.get_by_role("button", name="Check now").click()
     expect(page.get_by_role("status")).to_contain_text("Every invariant of the ledger holds.")
     expect(page.get_by_text("Ledger holds", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Settings", exact=True).first.click()
+    expect(page.get_by_role("heading", name="Settings", level=1)).to_be_visible()
     page.get_by_label("Base URL").fill("https://ai.example.com/v1")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#field-base_url-error")).to_contain_text("ends after the host")
@@ -290,7 +355,7 @@ def test_health_proves_the_ledger_and_settings_reach_the_snippets(
         expect(page.locator("#snippet-curl")).to_contain_text("https://ai.example.com/v1/chat/completions")
         page.get_by_role("link", name="I have saved it").click()
     finally:
-        page.goto("/admin/health")
+        page.goto("/admin/settings")
         page.get_by_label("Base URL").fill("")
         page.get_by_label("Name of the service").fill("ruapi")
         page.get_by_role("button", name="Save").click()
@@ -305,12 +370,13 @@ def test_the_audit_log_tells_who_did_what_with_before_and_after_and_no_secret(of
     book(page, "Top-up", "3", "for the audit")
     page.get_by_role("button", name="Freeze").click()
     page.get_by_role("button", name="Unfreeze").click()
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Create link").click()
     link = page.locator("#one-time-link").inner_text()
     page.goto("/admin/channels/new")
     fill_channel(page, name="audited", base_url=office.provider.openai_base_url, models="audited-model")
     page.get_by_role("button", name="Add channel").click()
     page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("status")).to_contain_text("is paused")
     page.goto("/admin/audit")
     events = page.get_by_role("region", name="Audit events").get_by_role("row")
     for what, changes in (
@@ -329,6 +395,14 @@ def test_the_audit_log_tells_who_did_what_with_before_and_after_and_no_secret(of
     expect(events.filter(has_text="audited").first).to_be_visible()
     events.filter(has_text="audited").first.get_by_role("link").click()
     expect(page).to_have_url(re.compile("target="))
+    # People and things are found by their names as well.
+    page.goto(f"/admin/audit?user={email}&kind=account")
+    expect(events).to_have_count(2)
+    expect(events.nth(1)).to_contain_text("$3")
+    page.goto("/admin/audit?target=audited")
+    expect(events.filter(has_text="audited")).to_have_count(2)
+    page.goto("/admin/audit?target=nothing-of-that-name")
+    expect(page.get_by_text("Nothing fits this filter.")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as CSV").click()
     text = download.value.path().read_text()

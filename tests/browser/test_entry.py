@@ -103,6 +103,25 @@ def fill_password(page: Page, email: str, password: str) -> None:
 # --- the first run ----------------------------------------------------------------------------------------
 
 
+def try_the_channel(page: Page, provider: FakeProvider) -> None:
+    """The step after a channel was added: a real request through it."""
+    expect_step(page, "First channel")
+    page.get_by_role("button", name="Test", exact=True).click()
+    expect(page.get_by_text(f"The test of {MODEL} passed")).to_be_visible()
+    assert provider.calls[-1].json["model"] == MODEL
+
+
+def add_first_money(page: Page) -> None:
+    """The owner's own account gets an amount, after one that is none."""
+    page.get_by_label("Amount in US dollars").fill("nothing")
+    page.get_by_role("button", name="Add money").click()
+    expect(page.locator("#field-amount-error")).to_be_visible()
+    page.get_by_label("Amount in US dollars").fill("12.5")
+    page.get_by_role("button", name="Add money").click()
+    expect(page.get_by_text("Your balance is now $12.5.")).to_be_visible()
+    expect(page.get_by_role("button", name="Add money")).to_have_count(0)
+
+
 @pytest.mark.parametrize("scripts", [True, False])
 def test_the_first_run_in_four_steps_left_and_taken_up_again(
     chromium: Browser, tmp_path: Path, *, scripts: bool
@@ -144,11 +163,11 @@ def test_the_first_run_in_four_steps_left_and_taken_up_again(
             fill_channel(page, name="mine", base_url=provider.openai_base_url, models=MODEL)
             page.get_by_role("button", name="Add channel").click()
             expect(page.get_by_text("The channel mine is in use.")).to_be_visible()
-            # Step 4, a token; the base URL that was chosen is the one in its snippets.
+            try_the_channel(page, provider)
+            page.get_by_role("link", name="Continue").click()
+            # Step 4, money and a token; the base URL that was chosen is the one in its snippets.
             expect_step(page, "First token")
-            page.get_by_role("button", name="Test", exact=True).click()
-            expect(page.get_by_text(f"The test of {MODEL} passed")).to_be_visible()
-            assert provider.calls[-1].json["model"] == MODEL
+            add_first_money(page)
             page.get_by_role("link", name="Create token").click()
             page.get_by_label("Name", exact=True).fill("first")
             page.get_by_role("button", name="Create token").click()
@@ -235,7 +254,7 @@ def test_a_password_link_sets_a_new_password_once(
     complaints.expect("403")
     page.goto("/admin/users")
     page.get_by_role("link", name=newcomer.email).click()
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Create link").click()
     url = page.locator("main code").first.inner_text()
     other = another()
     other.goto(url)
@@ -251,7 +270,7 @@ def test_a_password_link_sets_a_new_password_once(
 def test_an_invitation_is_accepted_once(page: Page, another: Callable[[], Page]) -> None:
     page.goto("/admin/users")
     page.get_by_label("Email", exact=True).fill("invited@example.com")
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Create invitation").click()
     url = page.locator("main code").first.inner_text()
     page.goto("/admin/users")
     expect(page.get_by_text("invited@example.com, member, until")).to_be_visible()
@@ -332,7 +351,8 @@ def test_codes_of_an_app_and_recovery_codes_work_once(
 def test_a_passkey_signs_in_and_confirms(
     office: Office, visitor: tuple[BrowserContext, Page, Complaints], newcomer: Newcomer
 ) -> None:
-    context, page, _ = visitor
+    context, page, complaints = visitor
+    complaints.expect("403")
     add_authenticator(context, page)
     sign_in(page, newcomer.email, newcomer.password)
     page.goto("/security")
@@ -350,6 +370,15 @@ def test_a_passkey_signs_in_and_confirms(
     expect(page.get_by_role("heading", name="Confirm it is you")).to_be_visible()
     page.get_by_role("button", name="Use a passkey").click()
     expect(page).to_have_url(re.compile("/tokens/new$"))
+    # A form that was posted waits for the passkey as well, and goes on with what was typed.
+    page.goto("/security")
+    page.get_by_role("textbox", name="Name", exact=True).fill("by passkey")
+    grow_old(office.gateway, newcomer.email)
+    page.get_by_role("button", name="Create management key").click()
+    expect(page.get_by_text("You signed in more than 30 minutes ago. Confirm it is you.")).to_be_visible()
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.locator("#management-key")).to_contain_text("mk-ruapi_")
+    page.get_by_role("link", name="I have saved it").click()
     # One device, one passkey: it says so instead of making a second one.
     page.goto("/security")
     page.get_by_label("Name of the new passkey").fill("laptop again")
@@ -382,11 +411,16 @@ def test_half_an_hour_later_a_look_at_secrets_asks_for_the_password(
     complaints.expect("403")
     sign_in(stranger, newcomer.email, newcomer.password)
     grow_old(office.gateway, newcomer.email)
-    stranger.goto("/security/compromised")
+    stranger.goto("/security")
+    stranger.get_by_role("link", name="My account was compromised").click()
     expect(stranger.get_by_role("heading", name="Confirm it is you")).to_be_visible()
     stranger.get_by_label(f"Password of {newcomer.email}").fill("wrong")
     stranger.get_by_role("button", name="Confirm").click()
     expect(stranger.locator("#field-confirm_password-error")).to_contain_text("The password is wrong.")
+    # Who changes their mind is back where they came from, also after a wrong password.
+    stranger.get_by_role("link", name="Cancel").click()
+    expect(stranger).to_have_url(re.compile("/security$"))
+    stranger.get_by_role("link", name="My account was compromised").click()
     stranger.get_by_label(f"Password of {newcomer.email}").fill(newcomer.password)
     stranger.get_by_role("button", name="Confirm").click()
     expect(stranger).to_have_url(re.compile("/security/compromised$"))

@@ -77,7 +77,12 @@ def test_a_call_is_listed_and_its_cost_is_the_sum_of_its_lines(
 
 
 def test_what_was_not_charged_says_why(page: Page, calls: dict[str, str]) -> None:
+    page.goto("/logs?status=500")
+    expect(page.locator("#log tbody tr")).to_contain_text("Not charged")
+    expect(page.locator("#log tbody tr")).to_contain_text("500 failed")
     page.goto(f"/logs/{calls['failed']}")
+    expect(page.locator(".notice")).to_have_count(1)
+    expect(page.locator(".notice")).to_contain_text("The provider answered 500 (upstream_500).")
     expect(page.get_by_text("Not charged: the provider failed before any output.")).to_be_visible()
     page.goto(f"/logs/{calls['refused']}")
     expect(page.get_by_text("the call was refused before anything was sent")).to_be_visible()
@@ -88,12 +93,13 @@ def test_what_was_not_charged_says_why(page: Page, calls: dict[str, str]) -> Non
 
 def test_filters_stand_in_the_url_and_narrow_the_list(page: Page) -> None:
     page.goto("/logs")
-    page.get_by_label("Status").fill("4xx")
+    page.get_by_label("Status", exact=True).select_option("4xx")
     page.get_by_role("button", name="Filter").click()
     expect(page).to_have_url(re.compile("status=4xx"))
     assert all(re.search("402|404", row) for row in rows(page))
     page.goto("/logs?status=500")
     assert len(rows(page)) == 1
+    expect(page.get_by_label("Status", exact=True)).to_have_value("500")
     page.goto("/logs?model=no-such-model&status=error")
     assert len(rows(page)) == 1
     page.goto("/logs?cost=0.03303")

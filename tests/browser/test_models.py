@@ -28,7 +28,7 @@ def names(page: Page) -> list[str]:
 
 
 def test_typing_searches_and_keeps_the_address(page: Page) -> None:
-    page.goto("/models")
+    page.goto("/models?state=all")
     expect(page.get_by_role("heading", level=2)).to_contain_text(re.compile(r"2,\d{3} models"))
     assert len(names(page)) == 50
     assert names(page)[0] == MODEL  # what can be called comes first
@@ -43,11 +43,24 @@ def test_typing_searches_and_keeps_the_address(page: Page) -> None:
     assert all("gpt-5-mini" in name for name in names(page))
 
 
+def test_what_can_be_called_comes_unasked_and_the_rest_is_one_link_away(page: Page) -> None:
+    page.goto("/models")
+    assert names(page) == [MODEL]
+    expect(page.get_by_label("State", exact=True)).to_have_value("callable")
+    page.get_by_role("link", name=re.compile(r"^Show 2,\d{3} more that are not available$")).click()
+    expect(page).to_have_url(re.compile("state=all"))
+    page.goto("/models?q=gpt-5-mini")
+    expect(page.get_by_text("No available model fits")).to_be_visible()
+    page.get_by_role("link", name="Show them").click()
+    assert names(page)
+    assert all("gpt-5-mini" in name for name in names(page))
+
+
 def test_filters_and_sorting_stand_in_the_address(page: Page) -> None:
-    page.goto("/models?provider=openai&image=1&cached=1&price=1&sort=input")
+    page.goto("/models?state=all&provider=openai&image=1&cached=1&price=1&sort=input")
     shown = page.locator("#model-results tbody tr")
     assert shown.count() > 3
-    inputs = [float(text.removeprefix("$")) for text in shown.locator("td.number:nth-of-type(6)").all_inner_texts()]
+    inputs = [float(text.removeprefix("$")) for text in shown.locator("td.number:nth-of-type(5)").all_inner_texts()]
     assert inputs == sorted(inputs)
     assert inputs[-1] <= 1
     expect(page.locator("th[aria-sort=ascending]")).to_have_text("Input")
@@ -55,7 +68,8 @@ def test_filters_and_sorting_stand_in_the_address(page: Page) -> None:
     expect(page).to_have_url(re.compile("sort=-input"))
     expect(page.locator("th[aria-sort=descending]")).to_have_text("Input")
     page.get_by_label("State", exact=True).select_option("callable")
-    expect(page.get_by_text("No model fits")).to_be_visible()
+    expect(page.get_by_text("No available model fits")).to_be_visible()
+    page.goto("/models?state=all&q=nothing-fits")
     page.get_by_role("link", name="Show all models").click()
     page.get_by_role("link", name="Next").click()
     expect(page.get_by_text(re.compile("^51 to 100 of 2,"))).to_be_visible()
@@ -76,7 +90,7 @@ def test_a_model_shows_its_prices_history_and_what_the_last_month_would_have_cos
     catalogue: Office, page: Page
 ) -> None:
     page.goto("/models/chat-model")
-    expect(page.get_by_text("Callable now")).to_be_visible()
+    expect(page.get_by_text("Available", exact=True)).to_be_visible()
     expect(page.get_by_text("Verified")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("^Base"))).to_contain_text("$10.00")
     expect(page.get_by_text("In force")).to_be_visible()
@@ -108,7 +122,7 @@ def test_what_has_no_price_is_not_for_sale(page: Page, complaints: Complaints) -
 
 
 def test_three_are_compared_and_a_fourth_is_left_out(page: Page) -> None:
-    page.goto("/models?q=gpt-5")
+    page.goto("/models?state=all&q=gpt-5")
     boxes = page.locator("#model-results tbody input[type=checkbox]")
     for index in range(4):
         boxes.nth(index).check()
@@ -118,6 +132,14 @@ def test_three_are_compared_and_a_fourth_is_left_out(page: Page) -> None:
     expect(page.get_by_role("row", name=re.compile("^Your last 30 days"))).to_contain_text("$")
     page.get_by_role("link", name=re.compile("^Remove")).first.click()
     expect(page.locator("thead th")).to_have_count(3)
+    # One is added by its name, and the way back leads to the search.
+    page.get_by_label("Add a model").fill(MODEL)
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator("thead th").last).to_have_text(MODEL)
+    expect(page.locator("thead th")).to_have_count(4)
+    expect(page.get_by_label("Add a model")).to_have_count(0)
+    page.get_by_label("Breadcrumbs").get_by_role("link", name="Models").click()
+    expect(page.get_by_label("Search", exact=True)).to_have_value("gpt-5")
     page.goto("/models?compare=nothing-like-it")
     expect(page.get_by_text("One of the chosen models does not exist here.")).to_be_visible()
 
@@ -131,7 +153,7 @@ def test_a_model_leads_to_the_playground(page: Page) -> None:
 def test_the_search_works_without_javascript(chromium: Browser, catalogue: Office) -> None:
     with opened(chromium, catalogue.url, java_script_enabled=False) as (_, page, complaints):
         sign_in(page)
-        page.goto("/models")
+        page.goto("/models?state=all")
         page.get_by_label("Search", exact=True).fill("claude-opus-5")
         page.get_by_label("Pictures").check()
         page.get_by_role("button", name="Search").click()
@@ -150,7 +172,8 @@ def test_the_pages_are_accessible_and_fit(
     with opened(chromium, catalogue.url, viewport=size, color_scheme=scheme) as (_, page, complaints):
         sign_in(page)
         for path in (
-            "/models", "/models?q=nothing-fits", "/models?price=x", f"/models/{MODEL}", "/models/gpt-5.5",
+            "/models", "/models?state=all", "/models?q=gpt-5", "/models?q=nothing-fits", "/models?price=x",
+            f"/models/{MODEL}", "/models/gpt-5.5", "/models?compare=gpt-5.5",
             "/models?state=unpriced", "/models?compare=gpt-5.5&compare=gpt-5-mini&compare=claude-opus-5",
         ):  # fmt: skip
             page.goto(path)

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.browsing import NARROW, WIDE, axe_violations, console_url, opened, overflow_px, sign_in
 from tests.browser.conftest import MODEL, Office
 from tests.fake_provider import Behaviour, FakeProvider
-from tests.gateway_process import OWNER, GatewayProcess
+from tests.gateway_process import OWNER, PASSWORD, GatewayProcess
 
 CALL = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -37,6 +37,27 @@ def test_before_the_first_call_there_are_three_steps_with_the_readers_own_addres
     assert axe_violations(page) == []
     page.get_by_role("main").get_by_role("link", name="Create token").click()
     expect(page).to_have_url(re.compile("/tokens/new$"))
+
+
+def test_who_has_little_money_is_warned_at_everybodys_level_or_told_to_add_some(
+    chromium: Browser, office: Office
+) -> None:
+    office.gateway.cli("users", "add", "bob@example.com")
+    office.gateway.cli("users", "reset-password", "bob@example.com", "--password-stdin", stdin=PASSWORD)
+    with opened(chromium, office.url) as (_, page, complaints):
+        sign_in(page, "bob@example.com")
+        page.goto("/overview")
+        alerts = page.get_by_role("region", name="Alerts")
+        expect(alerts).to_contain_text("Your balance is $0. Add money before the first call.")
+        expect(page.get_by_role("heading", name="Four steps to your first call")).to_be_visible()
+        page.locator("ol.steps").get_by_role("link", name="Add money").click()
+        expect(page).to_have_url(re.compile("/billing$"))
+
+        office.gateway.cli("topup", "bob@example.com", "3", "--reason", "for the test")
+        page.goto("/overview")
+        expect(alerts).to_contain_text("Your balance is $3, under the warning level of $5.")
+        expect(page.get_by_role("heading", name="Three steps to your first call")).to_be_visible()
+        assert complaints.unexpected == []
 
 
 def test_it_shows_what_was_spent_to_the_cent_and_by_whom(page: Page, office: Office) -> None:

@@ -31,6 +31,40 @@ def test_a_channel_comes_pauses_and_goes(home):
     assert home.run("channels", "pause", "local").returncode == 4
 
 
+def test_a_channel_is_edited_and_its_key_replaced(home, provider: FakeProvider):
+    home.add_channel("fake", "openai-compatible", provider.openai_base_url, models=["fast=llama"], secret=SECRET)
+    before = home.cli_json("channels", "list")["data"][0]
+    edited = home.cli_json("channels", "edit", "fake", "--name", "desk", "--weight", "3", "--model", "slow=llama")
+    assert edited == {**before, "name": "desk", "weight": 3, "models": [{"public": "slow", "upstream": "llama"}]}
+    assert home.cli_json("channels", "test", "desk")["ok"]
+    assert provider.calls[-1].header("authorization") == f"Bearer {SECRET}"
+    done = home.run("channels", "edit", "desk", "--secret-stdin", "--all-models", stdin=SECRET + "-new")
+    assert done.returncode == 0, done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    assert home.cli_json("channels", "list")["data"][0]["models"] == []
+    assert home.cli_json("channels", "test", "desk", "--model", "llama")["ok"]
+    assert provider.calls[-1].header("authorization") == f"Bearer {SECRET}-new"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "secret", "words"),
+    [
+        ((), None, "nothing to change"),
+        (("--model", "a", "--all-models"), None, "exclude each other"),
+        (("--base-url", "http://127.0.0.1:10/v1"), None, "given again"),
+        (("--refuse-private-address",), None, "private"),
+        (("--secret-stdin",), "", "empty"),
+    ],
+)
+def test_what_cannot_be_meant_changes_nothing(home, arguments, secret, words):
+    home.add_channel("local", "openai-compatible", "http://127.0.0.1:9/v1", models=["a"], secret=SECRET)
+    before = home.cli_json("channels", "list")
+    done = home.run("channels", "edit", "local", *arguments, stdin=secret)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert home.cli_json("channels", "list") == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -145,6 +145,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         }
         made = Place(gateway, provider, ann, bob, ids)
         made.ids["session_id"] = session_of(made, made.signed_in())
+        ann.post("/admin/users/invite", {"email": "carol@example.com", "role": "member"})
+        made.ids["link_id"] = ann.get("/admin/users").find(r"/admin/users/invitations/([^/]+)/revoke")
         ann.post("/security/management-keys", {"management_name": "reports", "scope": "read"})
         made.ids["security/management-keys:key_id"] = ann.get("/security").find(
             r"/security/management-keys/([^/]+)/end"

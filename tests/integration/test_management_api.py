@@ -322,7 +322,9 @@ def test_the_docs_page_needs_no_script_and_nothing_from_elsewhere(api: Managed):
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "<script" not in text
     assert " style=" not in text
-    assert set(re.findall(r'(?:src|href)="([^"#][^"]*)"', text)) <= {"/static/console.css", "/api/v1/openapi.json"}
+    assert set(re.findall(r'(?:src|href)="([^"#][^"]*)"', text)) <= {
+        "/static/console.css", "/api/v1/openapi.json", "/overview", "/docs"
+    }  # fmt: skip
     for methods in DOCUMENT["paths"].values():
         for operation in methods.values():
             assert f'<h3 id="{operation["operationId"]}">' in text
@@ -640,8 +642,19 @@ def test_channels_take_secrets_and_never_show_them(api: Managed):
     assert api.done("POST", f"{path}/test")["ok"]
     assert api.done("POST", f"{path}/pause")["status"] == "paused"
     assert api.done("POST", f"{path}/resume")["status"] == "active"
+    edited = api.ask("PATCH", f"/api/v1{path}", {"name": "renamed", "models": ["third-model"], "weight": 2})
+    assert (edited.status, edited.json["warnings"]) == (200, [])
+    assert (edited.json["name"], edited.json["weight"], edited.json["base_url"]) == ("renamed", 2, known["base_url"])
+    assert edited.json["models"] == [{"public": "third-model", "upstream": "third-model"}]
+    # The kept secret is sent to no other server, and the new one is shown as little as the old one.
+    elsewhere = {"base_url": "http://127.0.0.1:9/v1"}
+    assert api.ask("PATCH", f"/api/v1{path}", elsewhere).status == 400
+    replaced = f"{secret}-new"
+    moved = api.ask("PATCH", f"/api/v1{path}", {**elsewhere, "secret": replaced})
+    assert (moved.status, moved.json["base_url"]) == (200, "http://127.0.0.1:9/v1")
+    assert api.ask("PATCH", f"/api/v1{path}", {"kind": "openai"}).status == 400
     everything = [api.ask("GET", f"/api/v1{place}").body for place in (path, "/channels", "/audit?limit=200")]
-    assert secret.encode() not in made.body + b"".join(everything)
+    assert secret.encode() not in made.body + edited.body + moved.body + b"".join(everything)
     api.done("DELETE", path)
     assert api.ask("GET", f"/api/v1{path}").status == 404
 

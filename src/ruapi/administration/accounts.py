@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from ruapi.administration.fields import check_email
 from ruapi.administration.servers import wait_for_servers
 from ruapi.clock import format_instant
@@ -111,8 +109,12 @@ def freeze(store: AdministrationStore, user: User, *, by: str = "admin") -> User
 
     ``by`` is ``admin`` or ``owner``: what an administrator froze, its owner cannot lift.
     """
-    fresh = current(store, user)
-    return _change(store, fresh, status="frozen", frozen_by="admin" if "admin" in {by, fresh.frozen_by} else by)
+    if by == "owner":
+        # Nothing to do where it is frozen already: an administrator's freeze stays an administrator's.
+        frozen = store.change_user(user.id, {"status": "frozen", "frozen_by": by}, expected={"status": "active"})
+        wait_for_servers(store)
+        return frozen or current(store, user)
+    return _change(store, user, status="frozen", frozen_by="admin")
 
 
 def unfreeze(store: AdministrationStore, user: User) -> User:
@@ -122,10 +124,14 @@ def unfreeze(store: AdministrationStore, user: User) -> User:
 
 def unfreeze_own(store: AdministrationStore, user: User) -> User:
     """Let a user spend again who froze the account without help. Raises ``Conflict`` when an administrator did."""
-    fresh = current(store, user)
-    if fresh.status == "frozen" and fresh.frozen_by != "owner":
-        raise Conflict("an administrator froze this account: ask one to lift it")
-    return _change(store, fresh, status="active", frozen_by=None)
+    lifted = store.change_user(user.id, {"status": "active", "frozen_by": None}, expected={"frozen_by": "owner"})
+    if lifted is None:
+        fresh = current(store, user)
+        if fresh.status == "frozen":
+            raise Conflict("an administrator froze this account: ask one to lift it")
+        return fresh
+    wait_for_servers(store)
+    return lifted
 
 
 def set_low_balance(store: AdministrationStore, user: User, low_balance_nano: int | None) -> User:
@@ -168,11 +174,7 @@ def compromised(store: AdministrationStore, user: User, *, now: int) -> tuple[Us
     end_password_links(store, user, now=now)
     store.remove_passkeys(user.id, [passkey.id for passkey in store.list_passkeys(user.id)])
     store.remove_totp(user.id)
-    ended = []
-    for key in store.list_keys(user_id=user.id):
-        gone = msgspec.structs.replace(key, status="deleted", deleted_at=now)
-        store.save_key(gone, was=key)
-        ended.append(gone)
+    ended = store.stop_keys(user_id=user.id, status="deleted", now=now)
     wait_for_servers(store)
     return frozen, ended
 
@@ -193,7 +195,7 @@ def second_factors(store: AdministrationStore, user: User) -> list[str]:
 
 
 def current(store: AdministrationStore, user: User) -> User:
-    """The user as stored now. Who saves a person changes this one: what was read earlier may have changed."""
+    """The user as stored now."""
     fresh = store.find_user(user.id)
     if fresh is None:
         raise NotFound(f"there is no user {user.email}")
@@ -201,7 +203,9 @@ def current(store: AdministrationStore, user: User) -> User:
 
 
 def _change(store: AdministrationStore, user: User, **changes: object) -> User:
-    changed = msgspec.structs.replace(current(store, user), **changes)
-    store.save_user(changed)
-    wait_for_servers(store)
+    changed = store.change_user(user.id, changes)
+    if changed is None:
+        raise NotFound(f"there is no user {user.email}")
+    if "status" in changes:
+        wait_for_servers(store)
     return changed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -52,15 +53,10 @@ def add(
 
     ``warn`` is told what is odd and no fault.
     """
-    checked_name = fields.check_name(name)
-    if any(channel.name == checked_name for channel in store.list_channels()):
-        raise Conflict(f"there is a channel {checked_name!r} already")
+    checked_name = _check_name(store, name)
     if kind not in KINDS:
         raise InvalidInput(f"{kind!r} is no kind of channel: {', '.join(KINDS)}")
-    if not -PRIORITY_MAX <= priority <= PRIORITY_MAX:
-        raise InvalidInput(f"the priority must be between -{PRIORITY_MAX} and {PRIORITY_MAX}")
-    if not 1 <= weight <= WEIGHT_MAX:
-        raise InvalidInput(f"the weight must be between 1 and {WEIGHT_MAX}")
+    _check_order(priority, weight)
     channel_id = new_identifier("chn", now)
     plain = _check_secret(secret, may_be_empty=allow_private_address)
     channel = Channel(
@@ -77,6 +73,86 @@ def add(
     )
     wait_for_servers(store, store.save_channel(channel))
     return channel
+
+
+def edit(
+    store: AdministrationStore,
+    sealer: Sealer,
+    channel: Channel,
+    *,
+    name: str | None = None,
+    base_url: str | None = None,
+    secret: str = "",
+    models: Iterable[str] | None = None,
+    priority: int | None = None,
+    weight: int | None = None,
+    allow_private_address: bool | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Channel:
+    """Change a channel; what is None stays, and so does the secret when it is empty. The kind never changes.
+
+    A kept secret goes to no other server: with another scheme, host or port the secret is asked for again. Otherwise
+    whoever may edit a channel could have its secret sent to themselves.
+    """
+    fresh = _current(store, channel)
+    allow_private = fresh.allow_private_address if allow_private_address is None else allow_private_address
+    url = fresh.base_url if base_url is None else base_url
+    if (url, allow_private) != (fresh.base_url, fresh.allow_private_address):
+        url = check_base_url(url, kind=fresh.kind, allow_private=allow_private, warn=warn)
+    changed = msgspec.structs.replace(
+        fresh,
+        name=fresh.name if name is None else _check_name(store, name, but=fresh),
+        base_url=url,
+        models=fresh.models if models is None else check_models(models),
+        priority=fresh.priority if priority is None else priority,
+        weight=fresh.weight if weight is None else weight,
+        allow_private_address=allow_private,
+    )
+    _check_order(changed.priority, changed.weight)
+    plain = _check_secret(secret, may_be_empty=True)
+    if plain:
+        sealed = sealer.seal(plain.encode(), table=TABLE, row=fresh.id, column=SECRET_COLUMN)
+        changed = msgspec.structs.replace(changed, secret_sealed=sealed)
+    else:
+        _check_kept_secret(sealer, fresh, changed)
+    return _save(store, changed)
+
+
+def _check_name(store: AdministrationStore, name: str, *, but: Channel | None = None) -> str:
+    """The name as it is stored; no other channel may have it."""
+    checked = fields.check_name(name)
+    if any(channel.name == checked and (but is None or channel.id != but.id) for channel in store.list_channels()):
+        raise Conflict(f"there is a channel {checked!r} already")
+    return checked
+
+
+def _check_order(priority: int, weight: int) -> None:
+    """Whether priority and weight are within their bounds."""
+    if not -PRIORITY_MAX <= priority <= PRIORITY_MAX:
+        raise InvalidInput(f"the priority must be between -{PRIORITY_MAX} and {PRIORITY_MAX}")
+    if not 1 <= weight <= WEIGHT_MAX:
+        raise InvalidInput(f"the weight must be between 1 and {WEIGHT_MAX}")
+
+
+def _check_kept_secret(sealer: Sealer, before: Channel, after: Channel) -> None:
+    """Whether the secret that is kept may go where the channel leads now."""
+    old, new = urlsplit(before.base_url), urlsplit(after.base_url)
+    same_server = (old.scheme, old.netloc.lower()) == (new.scheme, new.netloc.lower())
+    if same_server and (after.allow_private_address or not before.allow_private_address):
+        return
+    if unseal_secret(sealer, before):
+        if not same_server:
+            raise InvalidInput("the secret must be given again: it was kept for another server")
+    elif not after.allow_private_address:
+        raise InvalidInput("the secret is empty: only a server within your own network may ask for none")
+
+
+def _current(store: AdministrationStore, channel: Channel) -> Channel:
+    """The channel as stored now: what was read earlier may have been paused since."""
+    for stored in store.list_channels():
+        if stored.id == channel.id:
+            return stored
+    raise NotFound(f"there is no channel {channel.name!r}")
 
 
 def check_base_url(text: str, *, kind: str, allow_private: bool, warn: Callable[[str], None]) -> str:
@@ -130,11 +206,16 @@ def check_models(models: Iterable[str]) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
+def model_texts(channel: Channel) -> list[str]:
+    """The models of a channel as ``check_models`` reads them."""
+    return [public if public == upstream else f"{public}={upstream}" for public, upstream in channel.models]
+
+
 def _check_secret(secret: str, *, may_be_empty: bool) -> str:
     """The provider's key as a header can carry it. Servers of one's own may ask for none."""
     bare = secret.strip()
     if not bare and not may_be_empty:
-        raise InvalidInput("the secret is empty: pipe the provider's key into the command")
+        raise InvalidInput("the secret is empty: give the provider's key")
     if len(bare) > SECRET_LENGTH_MAX or any(not "!" <= character <= "~" for character in bare):
         raise InvalidInput(
             "the secret holds a space, a line break or a character that no provider's key has, or is too long"
@@ -153,12 +234,12 @@ def find(store: AdministrationStore, wanted: str) -> Channel:
 
 def pause(store: AdministrationStore, channel: Channel) -> Channel:
     """Send nothing through a channel until it is resumed."""
-    return _save(store, msgspec.structs.replace(channel, status="paused"))
+    return _save(store, msgspec.structs.replace(_current(store, channel), status="paused"))
 
 
 def resume(store: AdministrationStore, channel: Channel) -> Channel:
     """Use a paused channel again."""
-    return _save(store, msgspec.structs.replace(channel, status="active"))
+    return _save(store, msgspec.structs.replace(_current(store, channel), status="active"))
 
 
 def remove(store: AdministrationStore, channel: Channel) -> None:
@@ -207,7 +288,7 @@ def _name_upstream(channel: Channel, model: str | None) -> str:
     for _, upstream in channel.models:
         if "*" not in upstream:
             return upstream
-    raise InvalidInput(f"the channel {channel.name!r} names no single model: say which with --model")
+    raise InvalidInput(f"the channel {channel.name!r} names no single model: say which one to ask")
 
 
 def describe(channel: Channel) -> dict[str, Any]:

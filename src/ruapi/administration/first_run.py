@@ -24,7 +24,7 @@ STEPS = ("owner", "base-url", "channel", "key", "done")
 
 def has_owner(store: AdministrationStore) -> bool:
     """Whether there is an administrator."""
-    return any(user.role == "admin" for user in store.list_users())
+    return store.has_administrator()
 
 
 def setup_token(store: AdministrationStore, secrets: Secrets, now: int) -> str | None:

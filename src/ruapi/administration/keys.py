@@ -160,7 +160,7 @@ def rotate(store: AdministrationStore, secrets: Secrets, key: Key, *, grace_ms: 
     _, text = api_key.generate(key.id)
     ends_at = now + grace_ms if key.expires_at is None else min(now + grace_ms, key.expires_at)
     rotated = msgspec.structs.replace(key, last4=text[-4:])
-    generation = store.rotate_key(rotated, _secret_of(key.id, text, secrets, now), old_secrets_end_at=ends_at)
+    generation = store.rotate_key(rotated, _secret_of(key.id, text, secrets, now), was=key, old_secrets_end_at=ends_at)
     wait_for_servers(store, generation)
     return rotated, text, ends_at
 
@@ -190,11 +190,7 @@ def delete(store: AdministrationStore, key: Key, *, now: int) -> Key:
 
 def revoke_all(store: AdministrationStore, owner: User, *, now: int) -> list[Key]:
     """End all keys of a user for good; returns those that ended now."""
-    ended = []
-    for key in store.list_keys(user_id=owner.id):
-        gone = msgspec.structs.replace(key, status="deleted", deleted_at=now)
-        store.save_key(gone, was=key)
-        ended.append(gone)
+    ended = store.stop_keys(user_id=owner.id, status="deleted", now=now)
     wait_for_servers(store)
     return ended
 
@@ -207,25 +203,20 @@ def end_old_secrets(store: AdministrationStore, key: Key, *, now: int) -> int:
     return max(0, len(working) - 1)
 
 
-def disable_many(store: AdministrationStore, wanted: list[Key]) -> list[Key]:
+def disable_many(store: AdministrationStore, wanted: list[Key], *, now: int) -> list[Key]:
     """Stop several keys until they are enabled again; returns those that stopped now."""
-    active = [key for key in wanted if key.status == "active"]
-    return _save_many(store, active, {"status": "disabled"})
+    return _stop(store, wanted, status="disabled", now=now)
 
 
 def delete_many(store: AdministrationStore, wanted: list[Key], *, now: int) -> list[Key]:
     """End several keys for good; returns those that ended now."""
-    alive = [key for key in wanted if key.status != "deleted"]
-    return _save_many(store, alive, {"status": "deleted", "deleted_at": now})
+    return _stop(store, wanted, status="deleted", now=now)
 
 
-def _save_many(store: AdministrationStore, wanted: list[Key], changes: dict[str, object]) -> list[Key]:
-    """Save them all, then wait for the servers once."""
-    saved = [msgspec.structs.replace(key, **changes) for key in wanted]
-    newest = [store.save_key(key, was=was) for key, was in zip(saved, wanted, strict=True)]
-    if newest:
-        wait_for_servers(store, newest[-1])
-    return saved
+def _stop(store: AdministrationStore, wanted: list[Key], *, status: str, now: int) -> list[Key]:
+    stopped = store.stop_keys(key_ids=[key.id for key in wanted], status=status, now=now)
+    wait_for_servers(store)
+    return stopped
 
 
 def _save(store: AdministrationStore, key: Key, *, was: Key) -> Key:

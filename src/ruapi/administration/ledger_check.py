@@ -37,7 +37,7 @@ def run(store: AdministrationStore, *, now: int) -> Check:
             broken=len(violations),
             findings=[f"invariant {found.invariant}: {found.detail}" for found in violations[:_FINDINGS_KEPT]],
         )
-        store.save_settings({NAME: msgspec.json.encode(check).decode()}, now=now)
+        store.keep(NAME, msgspec.json.encode(check).decode(), now=now)
     finally:
         _running.release()
     return check

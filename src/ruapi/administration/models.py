@@ -339,7 +339,8 @@ def price(
     for field, tokens in (("context", context_tokens), ("most output", output_tokens_max)):
         if tokens is not None and not 1 <= tokens <= TOKENS_MAX:
             raise InvalidInput(f"the {field} must be between 1 and {TOKENS_MAX} tokens")
-    model = _priced_model(store, name, context_tokens=context_tokens, output_tokens_max=output_tokens_max, now=now)
+    known = next((model for model in store.list_models() if model.id == name), None)
+    model = _priced_model(known, name, context_tokens=context_tokens, output_tokens_max=output_tokens_max, now=now)
     before = store.prices_in_force(now=now).get(name)
     fees = decode_rates(before.rates) if before is not None else _catalogue_rates(name, now)
     version = PriceVersion(
@@ -375,11 +376,12 @@ def mark_up(store: AdministrationStore, names: Iterable[str], *, percent: int, n
     if not PERCENT_MIN <= percent <= PERCENT_MAX:
         raise InvalidInput(f"the markup must be between {PERCENT_MIN} and {PERCENT_MAX} percent")
     models, prices = [], []
+    stored = {model.id: model for model in store.list_models()}
     for name in dict.fromkeys(names):
         cost = _catalogue_rates(name, now)
         if cost is None:
             raise InvalidInput(f"the catalogue has no price for {name[:80]!r}: set one of your own")
-        models.append(_priced_model(store, name, context_tokens=None, output_tokens_max=None, now=now))
+        models.append(_priced_model(stored.get(name), name, context_tokens=None, output_tokens_max=None, now=now))
         prices.append(
             PriceVersion(
                 id=new_identifier("prc", now),
@@ -407,7 +409,7 @@ def _catalogue_rates(name: str, now: int) -> Rates | None:
 
 
 def _priced_model(
-    store: AdministrationStore,
+    model: Model | None,
     name: str,
     *,
     context_tokens: int | None,
@@ -415,7 +417,6 @@ def _priced_model(
     now: int,
 ) -> Model:
     """The model's row as it is to be stored. With limits of the operator's it is the operator's."""
-    model = next((model for model in store.list_models() if model.id == name), None)
     if model is None:
         row = load_catalogue().get(name)
         if row is not None and row.id == name:

@@ -272,20 +272,22 @@ def compromised(
     kept = [passkey for passkey in store.list_passkeys(user.id) if passkey.id not in leaving]
     if leaving and not kept and user.password_hash is None and password_hash is None:
         raise InvalidInput("without a new password this removes the last way to sign in")
+    # Whoever could make new keys goes first, so that none is made behind the keys that end.
     if freeze:
         user = accounts.freeze(store, user, by="owner")
-    ended_keys = keys.revoke_all(store, user, now=now) if end_keys else []
     ended_sessions = store.end_sessions(user.id, but=keep_session, now=now) if end_sessions else 0
+    ended_management_keys = store.end_management_keys(user.id, now=now) if end_management_keys else 0
     if password_hash is not None:
         still = len(store.list_sessions(user.id, now=now))
         user = accounts.replace_password(store, user, password_hash, keep_session=keep_session, now=now)
         ended_sessions += still - len(store.list_sessions(user.id, now=now))
+    ended_keys = keys.revoke_all(store, user, now=now) if end_keys else []
     return CompromiseReport(
         user=accounts.current(store, user),
         at=now,
         ended_sessions=ended_sessions,
         ended_keys=ended_keys,
-        ended_management_keys=store.end_management_keys(user.id, now=now) if end_management_keys else 0,
+        ended_management_keys=ended_management_keys,
         removed_passkeys=store.remove_passkeys(user.id, sorted(leaving)) if leaving else 0,
         password_changed=password_hash is not None,
         frozen=user.status == "frozen",

@@ -161,12 +161,11 @@ class SignIn:
         """The user, with a hash of today's parameters; a password that changed meanwhile is left alone."""
         if user.password_hash is None or not needs_rehash(user.password_hash):
             return user
-        text = rehash_password(password)
-        fresh = self._store.find_user(user.id)
-        if fresh is None or fresh.password_hash != user.password_hash:
+        acting = self._store.acting(audit.acting_user(user, visitor.address))
+        renewed = {"password_hash": rehash_password(password)}
+        stored = acting.change_user(user.id, renewed, expected={"password_hash": user.password_hash})
+        if stored is None:
             raise AuthenticationFailed(REFUSED)
-        stored = msgspec.structs.replace(fresh, password_hash=text)
-        self._store.acting(audit.acting_user(fresh, visitor.address)).save_user(stored)
         return stored
 
     def _state_of(self, user: User) -> bytes:
@@ -194,8 +193,8 @@ class SignIn:
         windows = [self.throttle.window(throttle.BY_ADDRESS, "passkey", throttle.network_of(visitor.address))]
         with self._attempt(windows, None, visitor, now):
             asked = self._asked("passkey-sign-in", token, origin=origin, user_id=None, now=now)
-            _, user = self._verify_passkey(asked, answer, now)
-        return self.start_session(user, "passkey", visitor)
+            passkey, user = self._verify_passkey(asked, answer, now)
+        return self.start_session(user, "passkey", visitor, passkey_id=passkey.id)
 
     def _verify_passkey(self, asked: passkeys.Asked, answer: str, now: int) -> tuple[Passkey, User]:
         presented = passkeys.read_answer(answer)
@@ -209,8 +208,11 @@ class SignIn:
 
     # --- sessions ---------------------------------------------------------------------------------
 
-    def start_session(self, user: User, method: str, visitor: Visitor) -> SignedIn:
-        """A new session of a person who has proved who they are; ``method`` says how."""
+    def start_session(self, user: User, method: str, visitor: Visitor, *, passkey_id: str | None = None) -> SignedIn:
+        """A new session of a person who has proved who they are; ``method`` says how.
+
+        Raises ``AuthenticationFailed`` when the password, or the passkey, has changed since ``user`` was read.
+        """
         now = self._clock()
         cookie = tokens.new_token()
         session = Session(
@@ -228,7 +230,8 @@ class SignIn:
         acting = self._store.acting(audit.acting_user(user, visitor.address))
         for old in self._store.list_sessions(user.id, now=now)[SESSIONS_MAX - 1 :]:
             acting.end_sessions(user.id, only=old.id, now=now)
-        acting.add_session(session)
+        if not acting.add_session(session, password_hash=user.password_hash, passkey_id=passkey_id):
+            raise AuthenticationFailed(REFUSED if passkey_id is None else passkeys.REFUSED)
         self._store.touch_session(session.id, now=now)  # the person was seen just now
         is_known = self._known_device(user, visitor, now) is not None
         device = visitor.device if is_known else None

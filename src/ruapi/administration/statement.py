@@ -105,7 +105,7 @@ def _moved_since(store: AdministrationStore, user: User, since: int, now: int) -
 def _entries(store: AdministrationStore, user: User, *, since: int, until: int, now: int) -> Iterator[Entry]:
     """Lines of a span, newest first, without balances. A day's charges count as booked at its end."""
     days: dict[int, tuple[int, int]] = {}
-    for bucket in store.usage_by_day(user.account_id, since=since, until=until):
+    for bucket in store.usage_by_day(user.account_id, since=since, until=until, by_model=False):
         cost, requests = days.get(bucket.start, (0, 0))
         days[bucket.start] = (cost + bucket.cost_nano, requests + bucket.requests)
     lines = [

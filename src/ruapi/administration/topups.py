@@ -32,35 +32,47 @@ _SEPARATORS = re.compile(r"[\s\-_\u2013\u2014]+")
 _CODE = re.compile(f"[{_ALPHABET}]{{{_CHARACTERS}}}")
 
 
-def top_up(store: AdministrationStore, user: User, *, amount_nano: int, reason: str, now: int) -> Balance:
-    """Add money to a user's account; returns the balance afterwards."""
+def top_up(
+    store: AdministrationStore, user: User, *, amount_nano: int, reason: str, request: str = "", now: int
+) -> Balance:
+    """Add money to a user's account; returns the balance afterwards.
+
+    ``request`` names the wish, where one may be sent twice: the second time raises ``Conflict``.
+    """
     if amount_nano <= 0:
         raise InvalidInput("a top-up must be more than 0")
-    return _book(store, user, kind="topup", amount_nano=amount_nano, reason=reason, now=now)
+    return _book(store, user, kind="topup", amount_nano=amount_nano, reason=reason, request=request, now=now)
 
 
-def adjust(store: AdministrationStore, user: User, *, amount_nano: int, reason: str, now: int) -> Balance:
+def adjust(
+    store: AdministrationStore, user: User, *, amount_nano: int, reason: str, request: str = "", now: int
+) -> Balance:
     """Put a balance right, up or down, for a reason that stands in the ledger. Raises ``LimitReached``.
 
-    What open holds have reserved cannot be taken out.
+    What open holds have reserved cannot be taken out. ``request``: as for ``top_up``.
     """
     if amount_nano == 0:
         raise InvalidInput("an adjustment of 0 changes nothing")
-    return _book(store, user, kind="adjustment", amount_nano=amount_nano, reason=reason, now=now)
+    return _book(store, user, kind="adjustment", amount_nano=amount_nano, reason=reason, request=request, now=now)
 
 
-def _book(store: AdministrationStore, user: User, *, kind: str, amount_nano: int, reason: str, now: int) -> Balance:
+def _book(
+    store: AdministrationStore, user: User, *, kind: str, amount_nano: int, reason: str, request: str, now: int
+) -> Balance:
     note = fields.check_line(reason, field="reason", length_max=REASON_LENGTH_MAX)
     transfer_id = new_identifier("trf", now)
-    return store.credit(
-        transfer_id=transfer_id,
-        account_id=user.account_id,
-        amount_nano=amount_nano,
-        kind=kind,
-        ref=f"{kind}:{transfer_id}",
-        note=note,
-        now=now,
-    )
+    try:
+        return store.credit(
+            transfer_id=transfer_id,
+            account_id=user.account_id,
+            amount_nano=amount_nano,
+            kind=kind,
+            ref=f"{kind}:{request or transfer_id}",
+            note=note,
+            now=now,
+        )
+    except Conflict:
+        raise Conflict("this was booked already, and was not booked twice") from None
 
 
 def create_codes(
@@ -116,9 +128,10 @@ def redeem(store: AdministrationStore, secrets: Secrets, *, user: User, text: st
         code = store.redeem_code(digest, user=user, transfer_id=new_identifier("trf", now), now=now)
         if code is not None:
             return code
-    for code in store.list_codes():
-        if code.digest in digests:
-            raise Conflict(f"this code can no longer be redeemed: it {_why_not(code, now)}")
+    for digest in digests:
+        known = store.find_code(digest)
+        if known is not None:
+            raise Conflict(f"this code can no longer be redeemed: it {_why_not(known, now)}")
     raise NotFound("there is no such code")
 
 

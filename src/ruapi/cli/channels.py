@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ruapi.administration import channels as administration
 from ruapi.cli.application import Application, pass_application
 from ruapi.cli.commands import Group
 from ruapi.cli.output import Column, Row, column, confirm, read_secret, say, show_list, show_object
-from ruapi.errors import CheckFailed
+from ruapi.errors import CheckFailed, InvalidInput
 from ruapi.storage.records import Channel
 
 
@@ -94,6 +96,67 @@ def add(
     show_object(application.answering, administration.describe(channel), plain=channel.id)
     say(f"Added the channel {channel.name}. Try it with: ruapi channels test {channel.name}")
     _warn_of_unpriced(application, channel)
+
+
+@channels.command(
+    examples="""
+    printf %s "$SECRET" | ruapi channels edit openai --secret-stdin
+    ruapi channels edit openai --model gpt-5-mini --model fast=gpt-5-nano
+    ruapi channels edit openai --all-models --weight 3 --name openai-main
+    """
+)
+@click.argument("name")
+@click.option("--name", "new_name", metavar="NEW", help="A new name. The log keeps the former one.")
+@click.option("--base-url", metavar="URL", help="Another server needs --secret-stdin: a kept key goes nowhere else.")
+@click.option("--secret-stdin", is_flag=True, help="Read a new key of the provider from stdin.")
+@click.option(
+    "--model", "models", multiple=True, metavar="PUBLIC[=UPSTREAM]", help="Serve these instead; may be repeated."
+)
+@click.option("--all-models", is_flag=True, help="Serve every model of its vendor that has a price.")
+@click.option("--priority", type=int, help="The highest is tried first.")
+@click.option("--weight", type=int, help="Share among equal priorities.")
+@click.option(
+    "--allow-private-address/--refuse-private-address",
+    default=None,
+    help="Whether the server may be in your own network, as a local model.",
+)
+@pass_application
+def edit(
+    application: Application,
+    /,
+    *,
+    name: str,
+    new_name: str | None,
+    secret_stdin: bool,
+    models: tuple[str, ...],
+    all_models: bool,
+    **changes: Any,
+) -> None:
+    """Change a channel. What is not named stays; the kind never changes."""
+    if models and all_models:
+        raise click.UsageError("--all-models and --model exclude each other")
+    if not (new_name or secret_stdin or models or all_models or any(value is not None for value in changes.values())):
+        raise click.UsageError("nothing to change: say what, as in --weight 2")
+    channel = administration.find(application.store, name)
+    administration.check_models(models)  # what can be known to be wrong is said before a secret is asked for
+    secret = ""
+    if secret_stdin:
+        secret = read_secret(application.answering, what="provider's key", from_stdin=True)
+        if not secret.strip():
+            raise InvalidInput("the provider's key on stdin is empty: nothing was changed")
+    changed = administration.edit(
+        application.store,
+        application.sealer,
+        channel,
+        name=new_name,
+        secret=secret,
+        models=models if models or all_models else None,
+        warn=say,
+        **changes,
+    )
+    _show(application, changed)
+    say(f"Changed the channel {changed.name}.")
+    _warn_of_unpriced(application, changed)
 
 
 def _warn_of_unpriced(application: Application, channel: Channel) -> None:

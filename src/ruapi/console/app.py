@@ -87,7 +87,9 @@ def build_console(parts: Parts) -> ASGIApp:
         # The frames and the type, never the message: it could quote a form.
         frames = "".join(traceback.format_tb(fault.__traceback__)[-8:])
         log.error("a page broke", section=section_of(request.url.path), fault=type(fault).__name__, frames=frames)
-        return PlainTextResponse("Something broke here. Nothing was charged. Try again.\n", status_code=500)
+        return PlainTextResponse(
+            "Something broke here. Look whether it was done before you try again.\n", status_code=500
+        )
 
     handlers: dict[Any, Any] = {HTTPException: refused, Exception: broke}
     routes = [

@@ -4,7 +4,8 @@ A chart is fluid across and exact in height: bars are placed in percent, so that
 width, and the axis is a drawing of its own beside the plot. Nothing carries a style attribute (the CSP forbids
 it); colours are classes. Every chart brings its figures as a table, and money is written from integers only.
 
-A stacked chart comes twice: whole, and with its last bars for narrow screens; the style sheet shows one.
+Every chart comes twice, and the style sheet shows one: whole, and for narrow screens with at most seven bars. Of a
+stacked chart those are the last, of a histogram the sums of neighbours.
 """
 
 from __future__ import annotations
@@ -140,20 +141,17 @@ def histogram(buckets: Sequence[Bucket], *, caption: str, labels_max: int = 8) -
     """Requests over time, errors on top. At most ``labels_max`` bars are labelled, so that the labels stay apart."""
     if any(bucket.ok < 0 or bucket.error < 0 for bucket in buckets):
         raise ValueError("a bucket counts 0 or more")
-    bars = [
-        _Bar(
-            bucket.label,
-            f"{bucket.label}: {formats.count(bucket.ok)} answered, {formats.count(bucket.error)} failed",
-            (_Segment("fill-ok", bucket.ok), _Segment("fill-error", bucket.error)),
-        )
-        for bucket in buckets
-    ]
+    bars = [_counted_bar([bucket]) for bucket in buckets]
     return Chart(
         wide=_frame(
             bars, caption=caption, unit=formats.count, tick=formats.tokens, kind="chart-wide", labels_max=labels_max
         ),
         narrow=_frame(
-            bars, caption=caption, unit=formats.count, tick=formats.tokens, kind="chart-narrow", labels_max=4
+            [_counted_bar(group) for group in _neighbours(buckets, NARROW_BARS)],
+            caption=caption,
+            unit=formats.count,
+            tick=formats.tokens,
+            kind="chart-narrow",
         ),
         legend=(Legend("fill-ok", "Answered"), Legend("fill-error", "Failed")),
         headers=("Time", "Answered", "Failed"),
@@ -191,6 +189,27 @@ def _colours(series: Sequence[Series]) -> list[str]:
     """A class for each series: 1 to 6 in order, grey for the rest."""
     numbers = iter(range(1, COLOURS + 1))
     return ["fill-other" if one.other else f"fill-{next(numbers, 'other')}" for one in series]
+
+
+def _neighbours(buckets: Sequence[Bucket], groups_max: int) -> list[Sequence[Bucket]]:
+    """The buckets in at most so many groups of equal size; the first may be smaller, so that the last is whole."""
+    size = max(1, -(-len(buckets) // groups_max))
+    first = len(buckets) % size
+    starts = [*([0] if first else []), *range(first, len(buckets), size)]
+    ends = [*starts[1:], len(buckets)]
+    return [buckets[start:end] for start, end in zip(starts, ends, strict=bool(starts))]
+
+
+def _counted_bar(group: Sequence[Bucket]) -> _Bar:
+    """One bar for neighbouring buckets, under the label of the first."""
+    ok, error = sum(bucket.ok for bucket in group), sum(bucket.error for bucket in group)
+    label = group[0].label
+    span = label if len(group) == 1 else f"{label} to {group[-1].label}"
+    return _Bar(
+        label,
+        f"{span}: {formats.count(ok)} answered, {formats.count(error)} failed",
+        (_Segment("fill-ok", ok), _Segment("fill-error", error)),
+    )
 
 
 def _stacked_bar(label: str, parts: Sequence[tuple[Series, str, int]], unit: Callable[[int], str]) -> _Bar:

@@ -5,7 +5,7 @@ placeholder out of a closed set; an unknown one is a mistake of ours and raises.
 so a value that looks like a placeholder stays a value.
 
 Raw HTML in a source is text. What goes into a page is what markdown-it makes of these files, plus ids on
-headings, a focusable frame around tables, and links from one document to another.
+headings, a focusable frame around tables, a Copy button on code, and links from one document to another.
 """
 
 from __future__ import annotations
@@ -66,6 +66,18 @@ _BY_SLUG = {document.slug: document for document in _DOCUMENTS}
 _BASE_URL = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._%-]+)*")
 _PLACEHOLDER = re.compile(r"\{\{([a-z_]*)\}\}")
 _DOCUMENT_LINK = re.compile(r"([a-z-]+)\.md(#[a-z0-9-]*)?")
+
+
+_LANGUAGES = {
+    "sh": "Shell", "python": "Python", "javascript": "JavaScript", "json": "JSON", "toml": "TOML", "http": "HTTP",
+    "text": "Text",
+}  # fmt: skip
+_COPY_BUTTON = (
+    '<button type="button" class="copy button button-secondary button-small" data-copy="code-{}">'
+    '<svg class="icon" width="16" height="16" fill="none" stroke="currentColor" stroke-width="1.75" '
+    'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">'
+    '<use href="/static/icons.svg#copy"/></svg><span data-copy-label="">Copy</span></button>'
+)
 
 
 def all_documents() -> tuple[Document, ...]:
@@ -295,8 +307,16 @@ def _th_open(renderer: RendererHTML, tokens: Sequence[Token], index: int, option
 
 
 def _fence(_: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:  # noqa: ARG001
+    """As the macro ``ui.code`` has it: the language, a Copy button, and code that scrolls across."""
     language = re.sub(r"[^a-z0-9-]", "", tokens[index].info.strip().lower()) or "text"
-    return f'<pre tabindex="0"><code class="language-{language}">{escape(tokens[index].content)}</code></pre>\n'
+    environment["blocks"] = number = environment.get("blocks", 0) + 1
+    words = _LANGUAGES.get(language, language)
+    return (
+        f'<div class="code"><div class="code-head"><span>{words}</span>{_COPY_BUTTON.format(number)}</div>'
+        f'<pre tabindex="0" role="group" aria-label="{words} code">'
+        f'<code id="code-{number}" class="language-{language}">'
+        f"{escape(tokens[index].content.rstrip())}</code></pre></div>\n"
+    )
 
 
 def _link_open(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:

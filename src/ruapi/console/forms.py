@@ -27,6 +27,9 @@ FIELDS_MAX = 2_000
 GENERAL = ""
 """The name under which an error of the form as a whole is kept."""
 
+INSTANT_MIN, INSTANT_MAX = parse_instant("2000-01-01"), parse_instant("2200-01-01")
+"""Dates beyond are slips of the pen, and some cannot be written as dates at all."""
+
 _DAY_MS = 86_400_000
 _MINUSES = ("-", "\N{MINUS SIGN}")  # as it is typed, and as our own pages print it
 
@@ -97,6 +100,8 @@ class Form:
             instant = parse_instant(text)
         except (ValueError, OverflowError):
             raise InvalidInput("write a date such as 2027-02-21") from None
+        if not INSTANT_MIN <= instant < INSTANT_MAX:
+            raise InvalidInput("write a date between 2000 and 2199")
         return instant + _DAY_MS if end and "T" not in text and " " not in text else instant
 
     # --- for templates ---

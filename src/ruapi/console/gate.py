@@ -25,7 +25,7 @@ from ruapi.administration.parts import Parts
 from ruapi.console import cookies
 from ruapi.console.forms import BadForm, Form, read_form, sentence
 from ruapi.console.rendering import Templates
-from ruapi.console.visit import Visit
+from ruapi.console.visit import HOME, Visit, local_path
 from ruapi.errors import (
     AuthenticationFailed,
     Conflict,
@@ -41,7 +41,14 @@ log = structlog.get_logger("ruapi.console")
 
 CONFIRMATION = "confirm_password"
 """The field by which a password comes along with a form that needs a fresh proof."""
-SECRET_FIELDS = frozenset({"csrf", CONFIRMATION, "password", "new_password", "current_password", "secret", "code"})
+PASSKEY_CONFIRMATION = "confirm_answer"
+"""The same by a passkey: what the browser's authenticator answered."""
+ORIGIN = "confirm_origin"
+"""The page from which the form was sent, for who changes their mind at the question."""
+DROPPED = "confirm_dropped"
+"""Stands in a form that lost what was typed into its secret fields while the proof was asked for."""
+TYPED_SECRETS = frozenset({"password", "new_password", "current_password", "secret", "code"})
+SECRET_FIELDS = TYPED_SECRETS | {"csrf", CONFIRMATION, PASSKEY_CONFIRMATION, ORIGIN, DROPPED}
 """Never written back into a page."""
 
 STATUSES: tuple[tuple[type[RuapiError], int], ...] = (
@@ -172,12 +179,16 @@ class Gate:
         sign_in = self._parts.sign_in
         if sign_in.is_confirmed(visit.my_session, visit.now):
             return True
-        password = visit.form.secret(CONFIRMATION)
-        if not password:
+        password, answer = visit.form.secret(CONFIRMATION), visit.form.text(PASSKEY_CONFIRMATION)
+        if not password and not answer:
             return False
         with visit.form.field(CONFIRMATION):
             try:
-                sign_in.confirm_with_password(visit.my_session, visit.me, password, visit.visitor)
+                if answer:
+                    token = visit.cookie(cookies.PASSKEY) or ""
+                    sign_in.confirm_with_passkey(visit.my_session, visit.me, token, answer, visit.visitor, visit.origin)
+                else:
+                    sign_in.confirm_with_password(visit.my_session, visit.me, password, visit.visitor)
             except (AuthenticationFailed, TooManyAttempts) as fault:
                 raise InvalidInput(str(fault)) from None
             visit.renew_session()
@@ -216,17 +227,36 @@ def _ask_again(visit: Visit, page: Page) -> Response:
     """Ask for the password; a form that was posted is carried along and goes on by itself afterwards."""
     if page.method == "GET":
         return visit.redirect("/security/confirm", next=visit.here)
-    carried = [(name, value) for name, value in visit.form.fields if name not in SECRET_FIELDS]
+    form = visit.form
+    carried = [(name, value) for name, value in form.fields if name not in SECRET_FIELDS]
+    dropped = DROPPED in form or any(form.secret(name) for name in TYPED_SECRETS)
+    origin = origin_of(visit)
+    carried += [(DROPPED, "1")] * dropped + [(ORIGIN, origin)]
     return visit.render(
         "confirm.html",
         title="Confirm it is you",
         section="",
         status=403,
         action=visit.here,
+        passkey_action=visit.here,
+        passkey_field=PASSKEY_CONFIRMATION,
         carried=carried,
-        next=None,
-        has_passkeys=False,
+        dropped=dropped,
+        origin=origin,
+        has_passkeys=bool(visit.store.list_passkeys(visit.me.id)),
     )
+
+
+def origin_of(visit: Visit, *, but: str = "") -> str:
+    """The page of ours from which somebody came to the question, to go back to; never the question, nor ``but``."""
+    kept = visit.form.text(ORIGIN)
+    if kept:
+        return local_path(kept)
+    referer = urlsplit(visit.request.headers.get("referer", ""))
+    if referer.netloc != visit.request.headers.get("host", ""):
+        return HOME
+    path = local_path(f"{referer.path}?{referer.query}" if referer.query else referer.path)
+    return HOME if path == but or referer.path == "/security/confirm" else path
 
 
 def _refusal(visit: Visit, status: int, title: str, message: str) -> Response:

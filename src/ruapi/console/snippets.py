@@ -93,6 +93,11 @@ def count_tokens(base_url: str, model: str) -> str:
     return _curl(COUNT_TOKENS, base_url, model, key=None, stream=False)
 
 
+def check_key(base_url: str) -> str:
+    """A curl command that asks what a key may do and what is left of it; it costs nothing."""
+    return f'curl {shlex.quote(base_url.rstrip("/") + "/v1/key")} -H "Authorization: Bearer ${KEY_VARIABLE}"'
+
+
 def copy_as_curl(row: LogRow, base_url: str) -> str:
     """The call of a log row as a command: its endpoint, model and stream flag.
 

@@ -1,4 +1,4 @@
-"""Words for what the database calls by codes: acts in the audit log, browsers."""
+"""Words for what the database calls by codes: acts in the audit log, months, browsers."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ ACTS = {
     "key.rotate": "Token rotated",
     "link.create": "One-time link made",
     "link.use": "One-time link used up",
+    "log.export": "Calls exported",
     "management-key.create": "Management key created",
     "management-key.end": "Management key ended",
     "model.edit": "Model edited",
@@ -49,6 +50,30 @@ ACTS = {
     "user.password": "Password changed",
     "user.unfreeze": "Freeze lifted",
 }
+
+# What acts are about, by the first word of an act; in the order of a list to choose from.
+KINDS = {
+    "key": "Token",
+    "user": "User",
+    "account": "Balance",
+    "code": "Code",
+    "channel": "Channel",
+    "model": "Model and price",
+    "setting": "Settings",
+    "session": "Session",
+    "sign-in": "Sign-in",
+    "passkey": "Passkey",
+    "totp": "Authenticator app",
+    "recovery-codes": "Recovery codes",
+    "link": "One-time link",
+    "management-key": "Management key",
+    "log": "Log export",
+}
+
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 
 # The first that fits counts: Edge and Opera call themselves Chrome, and Chrome calls itself Safari.
 _BROWSERS = (
@@ -75,6 +100,12 @@ _PLAIN_LENGTH_MAX = 40
 def act(action: str) -> str:
     """An act in words; one that nobody has named is its code."""
     return ACTS.get(action, action)
+
+
+def month(text: str) -> str:
+    """``November 2026`` out of ``2026-11``."""
+    year, _, number = text.partition("-")
+    return f"{_MONTHS[int(number) - 1]} {year}"
 
 
 def act_on(event: AuditEvent) -> str:

@@ -37,7 +37,7 @@ _HASH_BYTES = 32
 _PARAMETERS = f"$argon2id$v=19$m={_MEMORY_KIB},t={_ITERATIONS},p={_LANES}$"
 
 _AT_A_TIME_MAX = 1  # see above
-_WAITING_MAX = 16
+_WAITING_MAX = 3  # they hold worker threads that pages need
 _WAIT_S = 10.0
 
 _PRODUCT = "ruapi"

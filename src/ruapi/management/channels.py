@@ -12,6 +12,7 @@ from ruapi.management.parameters import ChannelInPath
 from ruapi.management.schemas import (
     ChannelCreated,
     ChannelCreation,
+    ChannelEdit,
     ChannelList,
     ChannelRow,
     ChannelTest,
@@ -53,6 +54,26 @@ def add_channel(visit: AdministratorVisit, body: ChannelCreation) -> Any:
 def show_channel(visit: AdministratorVisit, channel_id: ChannelInPath) -> Any:
     """Without its secret."""
     return channels.describe(visit.channel(channel_id))
+
+
+@router.patch("/{channel_id}", response_model=ChannelCreated, summary="Edit a channel")
+def edit_channel(visit: AdministratorVisit, channel_id: ChannelInPath, body: ChannelEdit) -> Any:
+    """Counts from the next call on. The log keeps the former name."""
+    warnings: list[str] = []
+    channel = channels.edit(
+        visit.store,
+        visit.parts.sealer,
+        visit.channel(channel_id),
+        name=body.name,
+        base_url=body.base_url,
+        secret=body.secret,
+        models=body.models,
+        priority=body.priority,
+        weight=body.weight,
+        allow_private_address=body.allow_private_address,
+        warn=warnings.append,
+    )
+    return {**channels.describe(channel), "warnings": warnings}
 
 
 @router.post("/{channel_id}/pause", response_model=ChannelRow, summary="Pause a channel")

@@ -729,8 +729,27 @@ class ChannelCreation(Body):
     allow_private_address: bool = Field(default=False, description="The server is in the operator's own network.")
 
 
+class ChannelEdit(Body):
+    """Changes of a channel. What is not named stays; the kind never changes."""
+
+    model_config = body_example(models=["gpt-5-mini", "fast=gpt-5-nano"], weight=2)
+    name: Name | None = None
+    base_url: Address | None = Field(
+        default=None, description="Another scheme, host or port needs the secret as well: a kept one goes nowhere else."
+    )
+    secret: str = Field(default="", max_length=8_192, description="Empty: the present one stays. It is never shown.")
+    models: list[Line] | None = Field(
+        default=None,
+        max_length=500,
+        description="All of them: PUBLIC or PUBLIC=UPSTREAM; []: every model with a price.",
+    )
+    priority: int | None = Field(default=None, ge=-1_000_000, le=1_000_000)
+    weight: int | None = Field(default=None, ge=1, le=1_000_000)
+    allow_private_address: bool | None = None
+
+
 class ChannelCreated(ChannelRow):
-    """The new channel, and what is odd about it and no fault."""
+    """The channel, and what is odd about it and no fault."""
 
     warnings: list[str]
 

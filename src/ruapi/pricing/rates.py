@@ -179,7 +179,7 @@ def marked_up(rates: Rates, percent: int) -> Rates:
 def _scaled(value: object, percent: int, name: str = "") -> object:
     if isinstance(value, dict):
         return {key: _scaled(part, percent, key) for key, part in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_scaled(part, percent) for part in value]
     assert isinstance(value, int)
     return value if name == "above_input_tokens" else divide_up(value * percent, 100)

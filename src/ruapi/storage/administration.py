@@ -8,6 +8,7 @@ log, in the same transaction, what it found and what it left (``storage.audit``)
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
@@ -67,13 +68,44 @@ class AdministrationVerbs(SignInVerbs, ReportVerbs, AdministrationStore):
                     (user.account_id, user.created_at),
                 )
                 transaction.execute("INSERT INTO balance (account_id, kind) VALUES (?, 'user')", (user.account_id,))
-            transaction.execute(_UPSERT_USER, to_row(user))
+            self._replace_user(transaction, before, user)
+
+    def change_user(
+        self, user_id: str, changes: Mapping[str, Any], *, expected: Mapping[str, Any] | None = None
+    ) -> User | None:
+        """See ``AdministrationStore``."""
+        with self.transaction() as transaction:
+            before = find(User, transaction, "users", "id", user_id)
+            if before is None or any(getattr(before, name) != value for name, value in (expected or {}).items()):
+                return None
+            user = msgspec.structs.replace(before, **changes)
+            self._replace_user(transaction, before, user)
+            return user
+
+    def _replace_user(self, transaction: Any, before: User | None, user: User) -> None:
+        transaction.execute(_UPSERT_USER, to_row(user))
+        if before is not None and before.status != user.status:
+            # All that servers keep of a person: they drop every key that they know, so it is told only when it changes.
             _change(transaction, "user", user.id)
-            if changes := changes_between(before, user):
-                self._tell(
-                    transaction, _user_action(before, user), kind="user", target=user.id, name=user.email,
-                    user_id=user.id, changes=changes,
-                )  # fmt: skip
+        if changes := changes_between(before, user):
+            self._tell(
+                transaction, _user_action(before, user), kind="user", target=user.id, name=user.email,
+                user_id=user.id, changes=changes,
+            )  # fmt: skip
+
+    def has_administrator(self) -> bool:
+        """See ``AdministrationStore``."""
+        with self.reading() as look:
+            return one(look, "SELECT 1 FROM users WHERE role = 'admin' LIMIT 1") is not None
+
+    def users_of_accounts(self, account_ids: list[str]) -> dict[str, User]:
+        """See ``AdministrationStore``."""
+        with self.reading() as look:
+            rows = look.execute(
+                f"SELECT {columns(User)} FROM users WHERE account_id IN (SELECT value FROM json_each(?))",
+                (json_text(account_ids),),
+            )
+            return {user.account_id: user for user in from_rows(User, rows)}
 
     def list_users(self) -> list[User]:
         """See ``AdministrationStore``."""
@@ -161,17 +193,37 @@ class AdministrationVerbs(SignInVerbs, ReportVerbs, AdministrationStore):
                 self._tell_of_key(transaction, _key_action(was, key), key, changes)
             return _change(transaction, "key", key.id)
 
-    def rotate_key(self, key: Key, secret: KeySecret, *, old_secrets_end_at: int) -> int:
+    def stop_keys(
+        self, *, user_id: str | None = None, key_ids: list[str] | None = None, status: str, now: int
+    ) -> list[Key]:
         """See ``AdministrationStore``."""
         with self.transaction() as transaction:
-            before = find(Key, transaction, "api_key", "id", key.id)
+            rows = transaction.execute(
+                f"""SELECT {columns(Key)} FROM api_key
+                     WHERE (?1 IS NULL OR user_id = ?1) AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2)))
+                       AND (status = 'active' OR (?3 = 'deleted' AND status = 'disabled')) ORDER BY created_at, id""",
+                (user_id, None if key_ids is None else json_text(key_ids), status),
+            )
+            stopped = []
+            for key in from_rows(Key, list(rows)):
+                gone = msgspec.structs.replace(key, status=status, deleted_at=now if status == "deleted" else None)
+                transaction.execute(_UPSERT_KEY, to_row(gone))
+                self._tell_of_key(transaction, _key_action(key, gone), gone, changes_between(key, gone))
+                _change(transaction, "key", key.id)
+                stopped.append(gone)
+            return stopped
+
+    def rotate_key(self, key: Key, secret: KeySecret, *, was: Key, old_secrets_end_at: int) -> int:
+        """See ``AdministrationStore``."""
+        with self.transaction() as transaction:
+            _check_unchanged(transaction, was)
             transaction.execute(
                 "UPDATE key_secret SET expires_at = ?1 WHERE key_id = ?2 AND (expires_at IS NULL OR expires_at > ?1)",
                 (old_secrets_end_at, key.id),
             )
             transaction.execute(insert(KeySecret, "key_secret"), to_row(secret))
             transaction.execute(_UPSERT_KEY, to_row(key))
-            changes = changes_between(before, key) | {"old_secrets_end_at": [None, old_secrets_end_at]}
+            changes = changes_between(was, key) | {"old_secrets_end_at": [None, old_secrets_end_at]}
             self._tell_of_key(transaction, "key.rotate", key, changes)
             return _change(transaction, "key", key.id)
 
@@ -342,6 +394,26 @@ class AdministrationVerbs(SignInVerbs, ReportVerbs, AdministrationStore):
                         "expires_at": [None, first.expires_at],
                     },
                 )  # fmt: skip
+
+    def page_codes(self, *, before: str | None = None, limit: int = 50) -> list[Code]:
+        """See ``AdministrationStore``."""
+        with self.reading() as look:
+            rows = look.execute(
+                f"SELECT {columns(Code)} FROM code WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2",
+                (before, limit),
+            )
+            return from_rows(Code, rows)
+
+    def count_codes(self) -> int:
+        """See ``AdministrationStore``."""
+        with self.reading() as look:
+            row = one(look, "SELECT COUNT(*) FROM code")
+            return int(row[0]) if row else 0
+
+    def find_code(self, digest: bytes) -> Code | None:
+        """See ``AdministrationStore``."""
+        with self.reading() as look:
+            return find(Code, look, "code", "digest", digest)
 
     def list_codes(self) -> list[Code]:
         """See ``AdministrationStore``."""

@@ -48,6 +48,10 @@ _RATES_LENGTH_MAX = 4_000
 
 _INSERT = insert(AuditEvent, "audit_event")
 _COLUMNS = columns(AuditEvent)
+_UPSERT_SETTING = """
+INSERT INTO setting (name, value, changed_at) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at
+"""
 
 
 def now_ms() -> int:
@@ -180,16 +184,17 @@ class AuditVerbs:
         with self.reading() as look:
             return dict(look.execute("SELECT name, value FROM setting ORDER BY name"))
 
+    def keep(self, name: str, value: str, *, now: int) -> None:
+        """See ``ReportStore``."""
+        with self.transaction() as transaction:
+            transaction.execute(_UPSERT_SETTING, (name, value, now))
+
     def save_settings(self, values: dict[str, str], *, now: int) -> None:
         """See ``ReportStore``."""
         with self.transaction() as transaction:
             before = dict(transaction.execute("SELECT name, value FROM setting"))
             changed = {name: value for name, value in values.items() if before.get(name) != value}
-            transaction.executemany(
-                """INSERT INTO setting (name, value, changed_at) VALUES (?, ?, ?)
-                   ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at""",
-                [(name, value, now) for name, value in changed.items()],
-            )
+            transaction.executemany(_UPSERT_SETTING, [(name, value, now) for name, value in changed.items()])
             if changed:
                 changes: Changes = {
                     name: [shown(name, before.get(name)), shown(name, value)] for name, value in changed.items()

@@ -10,7 +10,8 @@ reference exists, and stores what it is given: ids and instants are made by the 
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from ruapi.storage.records import (
     TOTP,
@@ -98,8 +99,12 @@ class SignInStore(Protocol):
     """The verbs of signing in. None of them is heard by the data plane."""
 
     # sessions
-    def add_session(self, session: Session) -> None:
-        """Store a new session."""
+    def add_session(self, session: Session, *, password_hash: str | None, passkey_id: str | None = None) -> bool:
+        """Store a new session.
+
+        False, and nothing is stored, when the person's password is no longer the one of ``password_hash``, or the
+        passkey is gone: a sign-in that waited while its proof ended must not come in.
+        """
         ...
 
     def find_session(self, digest: bytes) -> tuple[Session, User] | None:
@@ -255,8 +260,10 @@ class ReportStore(Protocol):
         """Sums by hour, oldest first; None sums all accounts."""
         ...
 
-    def usage_by_day(self, account_id: str | None, *, since: int, until: int) -> list[UsageBucket]:
-        """Sums by UTC day and model (``name``), oldest first."""
+    def usage_by_day(
+        self, account_id: str | None, *, since: int, until: int, by_model: bool = True
+    ) -> list[UsageBucket]:
+        """Sums by UTC day and, unless told otherwise, model (``name``), oldest first."""
         ...
 
     def usage_by_model(self, account_id: str | None, *, since: int, until: int) -> list[UsageBucket]:
@@ -281,6 +288,10 @@ class ReportStore(Protocol):
 
     def failures_of_channel(self, channel: str, *, limit: int) -> list[LogRow]:
         """The newest calls that ended with 500 or more there, of all accounts."""
+        ...
+
+    def failures_of_channel_by_hour(self, channel: str, *, since: int) -> dict[int, int]:
+        """How many calls through a channel ended with 500 or more: by the hour's start in ms, of the newest 20,000."""
         ...
 
     def addresses_of_key(self, key_id: str, *, since: int, limit: int) -> list[tuple[str, int, int]]:
@@ -323,6 +334,10 @@ class ReportStore(Protocol):
         """All values, JSON by name."""
         ...
 
+    def keep(self, name: str, value: str, *, now: int) -> None:
+        """Keep a value of the program's own beside the settings; nobody's act, so not in the audit log."""
+        ...
+
     def save_settings(self, values: dict[str, str], *, now: int) -> None:
         """Add or replace values."""
         ...
@@ -338,6 +353,23 @@ class AdministrationStore(SignInStore, ReportStore, Protocol):
     # people and money
     def save_user(self, user: User) -> None:
         """Add a user with the account, or replace the user's row."""
+        ...
+
+    def change_user(
+        self, user_id: str, changes: Mapping[str, Any], *, expected: Mapping[str, Any] | None = None
+    ) -> User | None:
+        """Change some fields of a user as stored now; returns the user.
+
+        None, and nothing is changed, when there is no such user or a field is not as ``expected``.
+        """
+        ...
+
+    def has_administrator(self) -> bool:
+        """Whether there is one."""
+        ...
+
+    def users_of_accounts(self, account_ids: list[str]) -> dict[str, User]:
+        """The users by account."""
         ...
 
     def list_users(self) -> list[User]:
@@ -375,7 +407,16 @@ class AdministrationStore(SignInStore, ReportStore, Protocol):
         """
         ...
 
-    def rotate_key(self, key: Key, secret: KeySecret, *, old_secrets_end_at: int) -> int:
+    def stop_keys(
+        self, *, user_id: str | None = None, key_ids: list[str] | None = None, status: str, now: int
+    ) -> list[Key]:
+        """Make keys ``disabled`` or ``deleted``, all of a user or those named, as they are stored now.
+
+        One transaction, so that none slips through; returns those that stopped now.
+        """
+        ...
+
+    def rotate_key(self, key: Key, secret: KeySecret, *, was: Key, old_secrets_end_at: int) -> int:
         """Add a secret and let the older ones end at the instant at the latest; returns the generation."""
         ...
 
@@ -439,6 +480,18 @@ class AdministrationStore(SignInStore, ReportStore, Protocol):
     # codes
     def add_codes(self, codes: list[Code]) -> None:
         """Store new redemption codes."""
+        ...
+
+    def page_codes(self, *, before: str | None = None, limit: int = 50) -> list[Code]:
+        """Codes by id, newest first, from ``before`` on."""
+        ...
+
+    def count_codes(self) -> int:
+        """How many there are."""
+        ...
+
+    def find_code(self, digest: bytes) -> Code | None:
+        """The code of that HMAC, whatever its state."""
         ...
 
     def list_codes(self) -> list[Code]:

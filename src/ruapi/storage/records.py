@@ -427,6 +427,7 @@ class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: str | None = None
     text: str = ""  # within the name, or the last four characters
+    name: str | None = None  # the whole name
     state: str | None = None  # active | limit_reached | expiring | expired | disabled | rotating | deleted
     model: str | None = None  # keys that may call it
     unused_since: int | None = None  # never used, or not since then

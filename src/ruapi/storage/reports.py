@@ -75,6 +75,8 @@ class ReportVerbs(AuditVerbs):
             filters.append("k.user_id = ?6")
         if wanted.text:
             filters.append("(k.name LIKE ?7 ESCAPE '!' OR k.last4 = ?8)")
+        if wanted.name is not None:
+            filters.append("k.name = ?13")
         if wanted.model is not None:
             filters.append(_ALLOWS_MODEL)
         if wanted.unused_since is not None:
@@ -86,14 +88,14 @@ class ReportVerbs(AuditVerbs):
             SELECT {columns(Key, of="k")}, COALESCE(s.spent_nano, 0), COALESCE(s.held_nano, 0),
                    (SELECT MAX(o.expires_at) FROM key_secret o WHERE o.key_id = k.id AND o.expires_at > ?5), u.email
               FROM (SELECT k.* FROM api_key k WHERE {" AND ".join(filters)}
-                     ORDER BY k.created_at DESC, k.id DESC LIMIT ?13) k
+                     ORDER BY k.created_at DESC, k.id DESC LIMIT ?14) k
               JOIN users u ON u.id = k.user_id
               LEFT JOIN key_spend s ON s.key_id = k.id AND s."window" = {_WINDOW}
              ORDER BY k.created_at DESC, k.id DESC"""
         windows = [window_of(reset, now) for reset in LIMIT_RESETS]
         bindings = (
             *windows, now, wanted.user_id, containing(wanted.text), wanted.text, wanted.model, wanted.unused_since,
-            created_at, key_id, limit,
+            created_at, key_id, wanted.name, limit,
         )  # fmt: skip
         with self.reading() as look:
             return [_key_row(row) for row in look.execute(query, bindings)]
@@ -162,6 +164,20 @@ class ReportVerbs(AuditVerbs):
             )
             return from_rows(LogRow, rows)
 
+    def failures_of_channel_by_hour(self, channel: str, *, since: int) -> dict[int, int]:
+        """See ``ReportStore``."""
+        with self.reading() as look:
+            return dict(
+                look.execute(
+                    f"""SELECT time - time % {_MS_PER_HOUR}, COUNT(*) FROM (
+                          SELECT time FROM request_log
+                           WHERE channel = ? AND status >= 500 AND request_id >= ?
+                           ORDER BY request_id DESC LIMIT {LOOK_ROWS_MAX})
+                         GROUP BY 1""",
+                    (channel, _request_id_from(since)),
+                )
+            )
+
     def addresses_of_key(self, key_id: str, *, since: int, limit: int) -> list[tuple[str, int, int]]:
         """See ``ReportStore``."""
         with self.reading() as look:
@@ -197,10 +213,15 @@ class ReportVerbs(AuditVerbs):
         """See ``ReportStore``."""
         return self._usage_hours(account_id, since, until, "hour, ''", "hour")
 
-    def usage_by_day(self, account_id: str | None, *, since: int, until: int) -> list[UsageBucket]:
+    def usage_by_day(
+        self, account_id: str | None, *, since: int, until: int, by_model: bool = True
+    ) -> list[UsageBucket]:
         """See ``ReportStore``."""
         day = f"hour / {_MS_PER_DAY} * {_MS_PER_DAY}"
-        return self._usage_hours(account_id, since, until, f"{day}, model", f"{day}, model")
+        name, group = ("model", f"{day}, model") if by_model else ("''", day)
+        # The newest days first, so that a bound leaves out the oldest.
+        newest_first = f"{day} DESC, model DESC" if by_model else f"{day} DESC"
+        return self._usage_hours(account_id, since, until, f"{day}, {name}", group, order=newest_first)[::-1]
 
     def usage_by_model(self, account_id: str | None, *, since: int, until: int) -> list[UsageBucket]:
         """See ``ReportStore``."""

@@ -38,14 +38,25 @@ class SignInVerbs(AuditVerbs):
 
     # --- sessions ------------------------------------------------------------------------------------
 
-    def add_session(self, session: Session) -> None:
+    def add_session(self, session: Session, *, password_hash: str | None, passkey_id: str | None = None) -> bool:
         """See ``SignInStore``."""
         with self.transaction() as transaction:
+            proved = one(
+                transaction,
+                """SELECT 1 FROM users WHERE id = ?1 AND password_hash IS ?2
+                      AND (?3 IS NULL OR EXISTS (SELECT 1 FROM passkey WHERE id = ?3 AND user_id = ?1))""",
+                session.user_id,
+                password_hash,
+                passkey_id,
+            )
+            if proved is None:
+                return False
             transaction.execute(insert(Session, "session"), to_row(session))
             self._tell(
                 transaction, "session.start", kind="session", target=session.id, name=session.user_agent,
                 user_id=session.user_id, changes={"method": [None, session.method]},
             )  # fmt: skip
+            return True
 
     def find_session(self, digest: bytes) -> tuple[Session, User] | None:
         """See ``SignInStore``."""

@@ -86,9 +86,21 @@ class SQLiteStore(AdministrationVerbs):
         with self._lock:
             try:
                 # Most commands find nothing to do, and must not wait for the write lock to learn it.
-                return migrate(self._administration, now=now) if pending(self._administration) else []
+                waiting = pending(self._administration)
+                if waiting and waiting[0].number > 1 and self._is_served():
+                    raise Unavailable(
+                        "a server of an older release runs on this database: stop it, then start again. It would "
+                        "go on writing as the old schema has it."
+                    )
+                return migrate(self._administration, now=now) if waiting else []
             except (apsw.BusyError, apsw.LockedError) as fault:
                 raise Unavailable("the database is locked by another program; try again") from fault
+
+    def _is_served(self) -> bool:
+        """Whether a server lives on this database, over the connection of administration; the lock is held."""
+        has_boots = self._administration.execute("SELECT 1 FROM sqlite_schema WHERE name = 'boot'").get
+        rows = self._administration.execute("SELECT id FROM boot WHERE ended_at IS NULL") if has_boots else ()
+        return any(self.boots.is_alive(boot_id) for (boot_id,) in list(rows))
 
     def pending_migrations(self) -> list[Migration]:
         """What ``migrate`` would apply."""

@@ -63,7 +63,7 @@ def test_what_cannot_be_meant_is_refused(store, fields, words):
 def test_a_server_of_ones_own_may_need_no_secret_and_others_do(store):
     assert channels.unseal_secret(SEALER, add(store, secret="")) == ""
     with pytest.raises(InvalidInput, match="secret is empty"):
-        add(store, name="b", base_url="https://192.0.2.1/v1", allow_private_address=False, secret="\n")
+        add(store, name="b", base_url="https://1.1.1.1/v1", allow_private_address=False, secret="\n")
 
 
 def test_a_name_that_does_not_resolve_is_a_warning(store):
@@ -90,6 +90,69 @@ def test_a_channel_is_paused_resumed_and_removed(store):
     assert store.list_channels() == []
 
 
+def test_what_is_not_named_stays_and_the_secret_too(store):
+    channel = add(store, models=["fast=llama"], priority=3)
+    channels.pause(store, channel)  # since it was read
+    changed = channels.edit(store, SEALER, channel, name="desk", weight=7)
+    assert changed == msgspec.structs.replace(channel, name="desk", weight=7, status="paused")
+    assert store.list_channels() == [changed]
+    changed = channels.edit(
+        store, SEALER, changed, secret="sk-new\n", models=["slow", "fast=llama-2"], base_url="http://127.0.0.1:9/v2/"
+    )
+    assert channels.unseal_secret(SEALER, changed) == "sk-new"
+    assert changed.base_url == "http://127.0.0.1:9/v2"
+    assert channels.model_texts(changed) == ["slow", "fast=llama-2"]
+    assert channels.edit(store, SEALER, changed, models=[]).models == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"name": ""}, "name is empty"),
+        ({"base_url": "ftp://example.com"}, "base URL cannot be used"),
+        ({"allow_private_address": False}, "private"),
+        ({"secret": "two words"}, "the secret holds a space"),
+        ({"models": ["a", "a=b"]}, "twice"),
+        ({"priority": 10**9}, "priority"),
+        ({"weight": 0}, "weight"),
+        # A kept secret never goes to another server.
+        ({"base_url": "http://127.0.0.1:10/v1"}, "secret must be given again"),
+        ({"base_url": "http://127.0.0.2:9/v1"}, "secret must be given again"),
+        ({"base_url": "https://127.0.0.1:9/v1"}, "secret must be given again"),
+    ],
+)
+def test_an_edit_is_checked_as_a_new_channel_is(store, fields, words):
+    channel = add(store)
+    with pytest.raises(InvalidInput, match=words):
+        channels.edit(store, SEALER, channel, **fields)
+    assert store.list_channels() == [channel]
+
+
+def test_a_secret_that_is_given_may_go_to_another_server(store):
+    channel = add(store)
+    changed = channels.edit(store, SEALER, channel, base_url="http://127.0.0.1:10/v1", secret="sk-other")
+    assert (changed.base_url, channels.unseal_secret(SEALER, changed)) == ("http://127.0.0.1:10/v1", "sk-other")
+
+
+def test_without_a_secret_a_channel_moves_within_the_network_only(store):
+    channel = add(store, secret="")
+    moved = channels.edit(store, SEALER, channel, base_url="http://127.0.0.1:10/v1")
+    assert moved.base_url == "http://127.0.0.1:10/v1"
+    with pytest.raises(InvalidInput, match="secret is empty"):
+        channels.edit(store, SEALER, moved, base_url="https://1.1.1.1/v1", allow_private_address=False)
+
+
+def test_no_two_channels_get_one_name_by_an_edit(store):
+    add(store)
+    second = add(store, name="second")
+    with pytest.raises(Conflict):
+        channels.edit(store, SEALER, second, name="local")
+    assert channels.edit(store, SEALER, second, name="second") == second
+    channels.remove(store, second)
+    with pytest.raises(NotFound):
+        channels.edit(store, SEALER, second, name="third")
+
+
 def test_a_test_asks_the_first_plain_model_under_its_name_upstream(store):
     asked = []
 
@@ -102,5 +165,5 @@ def test_a_test_asks_the_first_plain_model_under_its_name_upstream(store):
     channels.test(SEALER, channel, model="fast", prober=prober)
     channels.test(SEALER, channel, model="gpt-5-mini", prober=prober)
     assert asked == [("local", "sk-upstream", model) for model in ("llama", "llama", "gpt-5-mini")]
-    with pytest.raises(InvalidInput, match="--model"):
+    with pytest.raises(InvalidInput, match="say which"):
         channels.test(SEALER, add(store, name="any"), model=None, prober=prober)

@@ -119,8 +119,8 @@ def test_the_grace_never_passes_the_keys_own_expiry_nor_an_earlier_grace(store, 
     key, _ = create(expires_at=NOW + 1000)
     assert keys.rotate(store, secrets, key, grace_ms=3_600_000, now=NOW)[2] == NOW + 1000
     other, _ = create("other")
-    keys.rotate(store, secrets, other, grace_ms=900_000, now=NOW)
-    keys.rotate(store, secrets, other, grace_ms=604_800_000, now=NOW)
+    rotated, _, _ = keys.rotate(store, secrets, other, grace_ms=900_000, now=NOW)
+    keys.rotate(store, secrets, rotated, grace_ms=604_800_000, now=NOW)
     assert [secret.expires_at for secret in store.key_secrets(other.id)].count(NOW + 900_000) == 1
     with pytest.raises(InvalidInput, match="15m"):
         keys.rotate(store, secrets, other, grace_ms=123, now=NOW)

@@ -41,8 +41,8 @@ def test_another_request_or_another_person_gets_another_id(store, secrets, owner
 def test_many_keys_are_disabled_and_what_was_stopped_is_left_alone(store, secrets, owner):
     made = [make(store, secrets, owner, name=f"key {index}")[0] for index in range(3)]
     gone = keys.delete(store, made[0], now=NOW)
-    stopped = keys.disable_many(store, [gone, *made[1:]])
-    assert [key.id for key in stopped] == [key.id for key in made[1:]]
+    stopped = keys.disable_many(store, [gone, *made[1:]], now=NOW)
+    assert {key.id for key in stopped} == {key.id for key in made[1:]}
     assert {key.id: key.status for key in store.list_keys(with_deleted=True)} == {
         made[0].id: "deleted", made[1].id: "disabled", made[2].id: "disabled",
     }  # fmt: skip

@@ -162,8 +162,19 @@ def test_a_histogram_splits_what_failed_from_what_was_answered():
 def test_a_histogram_labels_only_as_many_bars_as_have_room():
     chart = charts.histogram([Bucket(f"{hour:02d}:00", hour, 0) for hour in range(24)], caption="Requests")
     assert sum(bar.find("text") is not None for bar in bars_of(chart.wide)) == 8
-    assert sum(bar.find("text") is not None for bar in bars_of(chart.narrow)) == 4
     assert bars_of(chart.wide)[-1].findtext("text") == "23:00"
+
+
+@pytest.mark.parametrize(("hours", "bars"), [(0, 0), (1, 1), (7, 7), (8, 4), (24, 6), (25, 7), (92, 7)])
+def test_a_histogram_adds_up_neighbours_for_narrow_screens(hours, bars):
+    chart = charts.histogram([Bucket(f"{hour}:00", 1, hour % 2) for hour in range(hours)], caption="Requests")
+    titles = [bar.findtext("title") or "" for bar in bars_of(chart.narrow)]
+    assert len(titles) == bars
+    assert sum(int(title.split(": ")[1].split(" ")[0]) for title in titles) == hours
+    if hours == 25:
+        assert titles[0] == "0:00: 1 answered, 0 failed"
+        assert titles[-1] == "21:00 to 24:00: 4 answered, 2 failed"
+        assert bars_of(chart.narrow)[-1].findtext("text") == "21:00"
 
 
 def test_a_histogram_refuses_negative_counts():

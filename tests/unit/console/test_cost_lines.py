@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from ruapi import errors
 from ruapi.administration.call_costs import Explanation
 from ruapi.canon.usage import Usage
-from ruapi.console.pages.cost_lines import TIMES, Arithmetic, arithmetic, explain_error, explain_losses, not_charged
+from ruapi.console.pages.cost_lines import (
+    TIMES,
+    Arithmetic,
+    arithmetic,
+    explain_error,
+    explain_losses,
+    not_charged,
+    outcome,
+    protocol,
+)
+from ruapi.dialects.registry import ANTHROPIC_MESSAGES, CODECS, OPENAI_CHAT, OPENAI_EMBEDDINGS, OPENAI_RESPONSES
 from ruapi.pricing.cost import cost_lines, cost_of
 from ruapi.pricing.rates import Rates
 from ruapi.storage.records import LogRow
@@ -144,6 +154,39 @@ def test_why_a_call_was_not_charged_is_said(fields: dict[str, Any], words: str) 
 def test_a_charged_call_and_a_free_model_need_no_reason() -> None:
     assert not_charged(row_of(cost_nano=5)) is None
     assert not_charged(row_of(usage=b"{}")) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"status": 500, "error_code": "upstream_500"},
+            (
+                "The provider answered 500 (upstream_500). Its words went to the caller. "
+                "Not charged: the provider failed before any output."
+            ),
+        ),
+        (
+            {"status": 402, "error_code": "key_limit_reached", "price_version": None},
+            (
+                "The key's spend limit left too little for this call (key_limit_reached). Raise the limit or use "
+                "another key. Not charged: the call was refused before anything was sent to a provider."
+            ),
+        ),
+        ({"status": 500, "error_code": "a_new_code", "cost_nano": 5}, "The call failed (a_new_code)."),
+        ({"status": 200}, "Not charged: there was no output."),
+        ({"status": 200, "cost_nano": 5}, None),
+    ],
+)
+def test_what_went_wrong_and_whether_it_was_charged_is_said_once(fields: dict[str, Any], words: str | None) -> None:
+    assert outcome(row_of(**fields)) == words
+
+
+def test_every_protocol_has_a_name_for_people() -> None:
+    asked = {one.name for one in (ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_EMBEDDINGS, OPENAI_RESPONSES)}
+    assert all(protocol(name) != name for name in asked | set(CODECS))
+    assert (protocol("openai_chat"), protocol("something_new")) == ("Chat Completions", "something_new")
+    assert protocol("") == protocol(None) == "\N{EN DASH}"
 
 
 def every_code() -> set[str]:

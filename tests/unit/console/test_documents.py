@@ -221,7 +221,21 @@ def test_code_and_tables_are_reached_by_keyboard_and_named(slug):
     assert len(set(labels)) == len(labels)
     assert all(one.get("scope") == "col" for one in rendered.named("th"))
     allowed = {"id", "href", "rel", "class", "tabindex", "role", "aria-label", "scope", "start"}
-    assert {name for _, attributes in rendered.tags for name in attributes} <= allowed
+    drawn = {"svg", "use", "button"}
+    written = {name for tag, attributes in rendered.tags if tag not in drawn for name in attributes}
+    assert written <= {*allowed, "data-copy-label"}
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_block_of_code_can_be_copied_as_it_is(slug):
+    rendered = page(slug)
+    codes = [one for tag, one in rendered.tags if tag == "code" and one]
+
+    assert len(codes) == len(rendered.named("pre"))
+    assert [one["id"] for one in codes] == [button["data-copy"] for button in rendered.named("button")]
+    assert len({one["id"] for one in codes}) == len(codes)
+    assert all(button["type"] == "button" for button in rendered.named("button"))
+    assert not re.search(r"\s</code></pre>", html(slug, base_url=BASE, model=MODEL))
 
 
 def test_html_in_a_source_is_text_and_links_that_run_are_none():

@@ -65,6 +65,13 @@ def test_what_cannot_be_read_is_said_beside_its_field(parameters: dict[str, str]
     assert query.text(field) == parameters[field]
 
 
+def test_the_statuses_to_choose_from_hold_the_one_in_the_address() -> None:
+    usual = [value for value, _ in read({}, now=NOW, is_admin=False).statuses]
+    assert usual == ["", "ok", "error", "4xx", "5xx", "402", "429"]
+    assert [value for value, _ in read({"status": "429"}, now=NOW, is_admin=False).statuses] == usual
+    assert read({"status": "418"}, now=NOW, is_admin=False).statuses[-1] == ("418", "418")
+
+
 def test_a_full_filter_survives_its_own_address() -> None:
     written = {
         "time": "7d", "key": "50% & more", "model": "a/b:c", "status": "402", "cost": "0.000000001", "scope": "all"
@@ -108,7 +115,7 @@ def test_a_histogram_of_years_keeps_its_last_92_days() -> None:
 
 def test_a_json_file_says_when_its_bound_cut_it_short() -> None:
     rows = [{"request_id": "req_2"}, {"request_id": "req_1"}]
-    whole = json.loads(b"".join(logs.json_pieces(iter(rows), rows_max=3)))
+    whole = json.loads("".join(logs.json_pieces(iter(rows), rows_max=3)))
     assert whole == {"data": rows, "row_limit": 3, "reached_row_limit": False}
-    assert json.loads(b"".join(logs.json_pieces(iter(rows), rows_max=2)))["reached_row_limit"] is True
-    assert json.loads(b"".join(logs.json_pieces(iter([]), rows_max=2)))["data"] == []
+    assert json.loads("".join(logs.json_pieces(iter(rows), rows_max=2)))["reached_row_limit"] is True
+    assert json.loads("".join(logs.json_pieces(iter([]), rows_max=2)))["data"] == []

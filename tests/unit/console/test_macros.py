@@ -69,7 +69,6 @@ EVERY_MACRO = [
     "ui.inline_copy(x, x, x)",
     "ui.secret(x, x, x)",
     "ui.code(x, x, x)",
-    "ui.tabs([(x, x, true)], x)",
     "ui.filters([(x, x, true, 3)], x)",
     "ui.menu_link(x, x, icon='pencil')",
     "ui.menu_post(x, x, fields={'a': x})",
@@ -88,7 +87,6 @@ EVERY_MACRO = [
     "forms.radios('a', x, [(x, x, x)], value=x, hint=x, error=x)",
     "forms.textarea('a', x, value=x, hint=x, error=x)",
     "forms.search('a', x, value=x)",
-    "forms.checklist('a', x, [{'value': x, 'label': x, 'note': x}], chosen=[x], hint=x, error=x)",
     "forms.confirm_typed('a', x, error=x)",
     "tables.head([(x, x), (x, 'actions'), (x, 'select', x)])",
     "tables.sortable(x, x, 'ascending')",
@@ -199,3 +197,50 @@ def test_an_attribute_that_is_false_or_none_is_left_out(templates):
 
 def test_the_pager_is_absent_where_there_is_one_page(templates):
     assert shown(templates, "{{ tables.pager() }}").strip() == ""
+
+
+def test_a_pager_says_what_its_order_is(templates):
+    newest_first = shown(templates, '{{ tables.pager(next_url="/a", previous_url="/b") }}')
+    assert "Older" in newest_first
+    assert "Newer" in newest_first
+    by_name = shown(
+        templates,
+        '{{ tables.pager(next_url="/a", previous_url="/b", next_words="Next", previous_words="First page") }}',
+    )
+    assert "Next" in by_name
+    assert "First page" in by_name
+    assert "Older" not in by_name
+
+
+@pytest.mark.parametrize("macro", ["text", "password", "number", "money", "textarea"])
+def test_a_required_field_is_marked_and_says_so_itself(templates, macro):
+    page = shown(templates, f'{{{{ forms.{macro}("a", "A", required=true) }}}}')
+    assert '<label for="field-a" class="required">A</label>' in page
+    assert " required>" in page
+    assert "required" not in shown(templates, f'{{{{ forms.{macro}("a", "A") }}}}')
+
+
+def test_an_expiry_that_has_passed_says_that_it_has(templates):
+    page = shown(templates, "{{ ui.expiry(now - 1000) }}")
+    assert ">expired 26 Nov</time>" in page
+    assert ">in 2 days</time>" in shown(templates, "{{ ui.expiry(now + 2 * 86400000) }}")
+    assert "Never" in shown(templates, "{{ ui.expiry(none) }}")
+
+
+def test_a_page_head_without_actions_leaves_no_hole(templates):
+    empty = shown(templates, '{% call ui.page_head("Overview") %}{% if false %}x{% endif %}\n{% endcall %}')
+    assert 'class="row"' not in empty
+    full = shown(templates, '{% call ui.page_head("Overview") %}{{ ui.button("Go") }}{% endcall %}')
+    assert 'class="row"' in full
+
+
+def test_a_search_in_a_toolbar_shows_its_label(templates):
+    assert '<label for="field-q">Search</label>' in shown(
+        templates, '{{ forms.search("q", "Search", placeholder="Name") }}'
+    )
+    assert '<label class="visually-hidden"' in shown(templates, '{{ forms.search("q", "Search tokens") }}')
+
+
+def test_a_spend_without_a_limit_draws_no_meter(templates):
+    assert "<svg" not in shown(templates, "{{ ui.spend(5, none) }}")
+    assert "<svg" in shown(templates, "{{ ui.spend(5, 10) }}")

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from ruapi.clock import parse_instant
-from ruapi.console.pages.overview import about_days, common_limit, days_left, reaches_limit_in
+from ruapi.console.pages.overview import about_days, common_limit, days_left, reaches_limit_in, warning_level
 from ruapi.console.pages.tokens import spend_chart, status_of
 from ruapi.money import NANO_PER_USD
-from ruapi.storage.records import Key, KeyRow, UsageBucket
+from ruapi.storage.records import Key, KeyRow, UsageBucket, User
 
 NOW = parse_instant("2026-11-25T12:00:00Z")  # a Wednesday
 DAY_MS = 86_400_000
@@ -37,6 +37,15 @@ def row(*, spent: int = 0, old_secret_ends_at: int | None = None, **changes: obj
 )
 def test_what_is_left_lasts_at_the_pace_of_a_week(left_nano: int, spent_nano: int, days: int | None) -> None:
     assert days_left(left_nano, spent_nano) == days
+
+
+@pytest.mark.parametrize(("own", "level"), [(None, 5), (0, 0), (3, 3)])
+def test_who_chose_no_warning_level_has_that_of_everybody(own: int | None, level: int) -> None:
+    me = User(
+        id="usr_1", account_id="acc_1", email="a@b.c", role="member", status="active", created_at=NOW,
+        low_balance_nano=own,
+    )  # fmt: skip
+    assert warning_level(me, 5) == level
 
 
 @pytest.mark.parametrize(("days", "words"), [(0, "less than a day"), (1, "about a day"), (2, "about 2 days")])

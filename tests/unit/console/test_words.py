@@ -11,7 +11,7 @@ from ruapi.console import words
 
 SOURCES = Path(__file__).resolve().parents[3] / "src" / "ruapi"
 ACT = re.compile(
-    r'"((?:account|channel|code|key|link|management-key|model|passkey|recovery-codes|session|setting|sign-in|totp|user)'
+    r'"((?:account|channel|code|key|link|log|management-key|model|passkey|recovery-codes|session|setting|sign-in|totp|user)'
     r'\.[a-z-]+)"'
 )
 
@@ -19,12 +19,17 @@ ACT = re.compile(
 def test_every_act_that_is_written_down_has_words():
     written = {
         found
-        for folder in ("storage", "administration")
+        for folder in ("storage", "administration", "console", "management", "cli")
         for path in (SOURCES / folder).rglob("*.py")
         for found in ACT.findall(path.read_text("utf-8"))
     }
     assert len(written) > 30
     assert written <= words.ACTS.keys(), written - words.ACTS.keys()
+    assert {act.partition(".")[0] for act in written} == words.KINDS.keys()
+
+
+def test_a_month_has_its_name():
+    assert [words.month(text) for text in ("2026-11", "2027-01")] == ["November 2026", "January 2027"]
 
 
 @pytest.mark.parametrize(

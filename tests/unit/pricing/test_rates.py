@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ruapi.pricing.rates import Rates, Tier, TokenRates, decode_rates, encode_rates, rates_under
+from ruapi.pricing.catalogue import load_catalogue
+from ruapi.pricing.rates import Rates, Tier, TokenRates, decode_rates, encode_rates, marked_up, rates_under
 
 DOLLAR = 1_000_000_000
 
@@ -79,3 +80,18 @@ WITH_PRIORITY = Rates(input=2, output=4, variants={"service_tier=priority": PRIO
 )
 def test_a_surcharge_that_nobody_knows_has_no_rates(rates, conditions, expected):
     assert rates_under(rates, conditions) is expected
+
+
+def test_every_price_of_the_catalogue_can_be_marked_up():
+    """Tiers, variants and fees included; a threshold is no price."""
+    for row in load_catalogue().priced:
+        assert row.rates is not None
+        dearer = marked_up(row.rates, 20)
+        assert dearer.input == -(-row.rates.input * 120 // 100)
+        assert [tier.above_input_tokens for tier in dearer.tiers] == [
+            tier.above_input_tokens for tier in row.rates.tiers
+        ]
+        assert [tier.output for tier in dearer.tiers] == [-(-tier.output * 120 // 100) for tier in row.rates.tiers]
+        assert dearer.per_tool == {tool: -(-fee * 120 // 100) for tool, fee in row.rates.per_tool.items()}
+        assert dearer.variants.keys() == row.rates.variants.keys()
+        assert marked_up(row.rates, 0) == row.rates

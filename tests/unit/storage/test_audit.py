@@ -159,7 +159,7 @@ def test_enabling_is_told_and_a_save_that_changes_nothing_is_not(store):
 
 def test_rotation_and_the_end_of_old_secrets_are_told(store):
     store.add_key(key(), secret())
-    store.rotate_key(key(last4="wxyz"), secret(2), old_secrets_end_at=NOW + 50)
+    store.rotate_key(key(last4="wxyz"), secret(2), was=key(), old_secrets_end_at=NOW + 50)
     assert told(store) == ("key.rotate", {"last4": ["abcd", "wxyz"], "old_secrets_end_at": [None, NOW + 50]})
     store.end_old_secrets("key_1", at=NOW + 9)
     assert told(store) == ("key.end-old-secrets", {"old_secrets_end_at": [None, NOW + 9], "count": [None, 1]})
@@ -273,7 +273,8 @@ def test_acts_of_signing_in_are_told(store):
             Session(
                 id=f"ses_{number}", digest=SECRET + b"%d" % number, method="password", address="10.0.0.1",
                 user_agent="browser", last_seen_at=NOW, confirmed_at=NOW, expires_at=NOW + 9, **fields,
-            )
+            ),
+            password_hash=None,
         )  # fmt: skip
     store.confirm_session("ses_1", now=NOW)
     store.end_sessions("usr_ada", only="ses_1", now=NOW)
@@ -308,7 +309,8 @@ def test_many_sessions_that_end_together_are_one_event(store):
             Session(
                 id=f"ses_{number}", digest=b"%d" % number, user_id="usr_ada", method="password", address="",
                 user_agent="", created_at=NOW, last_seen_at=NOW, confirmed_at=NOW, expires_at=NOW + 9,
-            )
+            ),
+            password_hash=None,
         )  # fmt: skip
     store.end_sessions("usr_ada", but="ses_0", now=NOW)
     assert told(store) == ("session.end", {"count": [4, 0]})

@@ -73,7 +73,7 @@ def test_a_row_has_the_spend_of_the_window_in_force_the_owner_and_the_rotation(s
     spend(store, row, 70)
     spend(store, row, 9_999, window_of("daily", NOW - DAY))
     second = KeySecret(digest=b"2", key_id=row.id, last4="zzzz", pepper_version=1, created_at=NOW)
-    store.rotate_key(msgspec.structs.replace(row, last4="zzzz"), second, old_secrets_end_at=NOW + HOUR)
+    store.rotate_key(msgspec.structs.replace(row, last4="zzzz"), second, was=row, old_secrets_end_at=NOW + HOUR)
     (found,) = store.page_keys(KeyFilter(), now=NOW)
     assert found.key == msgspec.structs.replace(row, last4="zzzz")
     assert (found.spent_nano, found.held_nano, found.old_secret_ends_at, found.user_email) == (
@@ -104,7 +104,7 @@ def test_each_state_finds_its_keys(store):
     for number, name in enumerate(("rotating", "deleted")):
         row = wanted[name]
         newer = KeySecret(digest=b"new %d" % number, key_id=row.id, last4="y", pepper_version=1, created_at=NOW)
-        store.rotate_key(row, newer, old_secrets_end_at=NOW + 1)
+        store.rotate_key(row, newer, was=row, old_secrets_end_at=NOW + 1)
     assert {state: names(store, KeyFilter(state=state)) for state in STATES} == {
         "active": {"plain", "free", "expiring", "later", "rotating"},
         "limit_reached": {"at limit", "limit of nothing"},
@@ -288,6 +288,18 @@ def test_an_unknown_status_is_refused(store):
 def test_failures_of_a_channel_are_its_newest_of_500_and_up(store, rows):
     expected = [entry for entry in reversed(rows) if entry.channel == "c1" and entry.status >= 500][:5]
     assert store.failures_of_channel("c1", limit=5) == expected
+
+
+def test_failures_of_a_channel_are_counted_by_hour(store, rows):
+    since = NOW - 10 * HOUR
+    failed = [entry for entry in rows if entry.channel == "c1" and entry.status >= 500 and entry.time >= since]
+    expected = {
+        hour: sum(1 for entry in failed if entry.time - entry.time % HOUR == hour)
+        for hour in {entry.time - entry.time % HOUR for entry in failed}
+    }
+    assert expected
+    assert store.failures_of_channel_by_hour("c1", since=since) == expected
+    assert store.failures_of_channel_by_hour("nothing", since=since) == {}
 
 
 def test_addresses_of_a_key_are_the_dearest_first_and_bounded(store, rows, monkeypatch):

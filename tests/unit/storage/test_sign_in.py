@@ -76,7 +76,7 @@ def management_key(number: int, user_id: str = "usr_ada") -> ManagementKey:
 
 
 def test_a_session_is_found_by_its_digest_with_its_owner(store):
-    store.add_session(session(1))
+    store.add_session(session(1), password_hash=None)
     found = store.find_session(b"session 1")
     assert found is not None
     assert found[0] == session(1)
@@ -85,9 +85,9 @@ def test_a_session_is_found_by_its_digest_with_its_owner(store):
 
 
 def test_ended_and_expired_sessions_are_found_but_not_listed(store):
-    store.add_session(session(1))
-    store.add_session(session(2, expires_at=NOW))
-    store.add_session(session(3))
+    store.add_session(session(1), password_hash=None)
+    store.add_session(session(2, expires_at=NOW), password_hash=None)
+    store.add_session(session(3), password_hash=None)
     assert store.end_sessions("usr_ada", only="ses_1", now=NOW + 5) == 1
     assert store.find_session(b"session 1")[0].ended_at == NOW + 5
     assert store.find_session(b"session 2")[0].expires_at == NOW
@@ -96,15 +96,15 @@ def test_ended_and_expired_sessions_are_found_but_not_listed(store):
 
 def test_sessions_are_listed_newest_first_and_only_ones_own(store):
     for number in (1, 3, 2):
-        store.add_session(session(number))
-    store.add_session(session(4, "usr_bob"))
+        store.add_session(session(number), password_hash=None)
+    store.add_session(session(4, "usr_bob"), password_hash=None)
     assert [row.id for row in store.list_sessions("usr_ada", now=NOW)] == ["ses_3", "ses_2", "ses_1"]
 
 
 def test_all_sessions_but_one_end_and_only_once(store):
     for number in (1, 2, 3):
-        store.add_session(session(number))
-    store.add_session(session(4, "usr_bob"))
+        store.add_session(session(number), password_hash=None)
+    store.add_session(session(4, "usr_bob"), password_hash=None)
     assert store.end_sessions("usr_ada", but="ses_2", now=NOW) == 2
     assert store.end_sessions("usr_ada", but="ses_2", now=NOW) == 0
     assert [row.id for row in store.list_sessions("usr_ada", now=NOW)] == ["ses_2"]
@@ -113,13 +113,13 @@ def test_all_sessions_but_one_end_and_only_once(store):
 
 
 def test_a_session_of_somebody_else_cannot_be_ended(store):
-    store.add_session(session(1, "usr_bob"))
+    store.add_session(session(1, "usr_bob"), password_hash=None)
     assert store.end_sessions("usr_ada", only="ses_1", now=NOW) == 0
     assert store.find_session(b"session 1")[0].ended_at is None
 
 
 def test_being_seen_moves_forward_only_and_counts_for_the_owner(store):
-    store.add_session(session(1))
+    store.add_session(session(1), password_hash=None)
     store.touch_session("ses_1", now=NOW + 9)
     store.touch_session("ses_1", now=NOW + 3)
     seen, user = store.find_session(b"session 1")
@@ -128,14 +128,14 @@ def test_being_seen_moves_forward_only_and_counts_for_the_owner(store):
 
 def test_saving_a_person_does_not_set_back_when_they_were_seen(store):
     before = store.find_user("usr_ada")
-    store.add_session(session(1))
+    store.add_session(session(1), password_hash=None)
     store.touch_session("ses_1", now=NOW + 9)
     store.save_user(msgspec.structs.replace(before, role="admin"))
     assert store.find_user("usr_ada").last_seen_at == NOW + 9
 
 
 def test_confirming_is_noted(store):
-    store.add_session(session(1))
+    store.add_session(session(1), password_hash=None)
     store.confirm_session("ses_1", now=NOW + 77)
     assert store.find_session(b"session 1")[0].confirmed_at == NOW + 77
 

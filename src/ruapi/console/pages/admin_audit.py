@@ -9,17 +9,21 @@ import msgspec
 from starlette.responses import Response
 
 from ruapi.administration import audit
+from ruapi.console import formats, words
 from ruapi.console.exports import csv_download
 from ruapi.console.gate import get
 from ruapi.console.visit import Visit
 from ruapi.storage.interface import AdministrationStore
-from ruapi.storage.records import AuditEvent
+from ruapi.storage.records import AuditEvent, KeyFilter
 
 SECTION = "admin_audit"
 PAGE_ROWS = 50
 EXPORT_ROWS_MAX = 100_000
+KEYS_LOOKED_AT = 50
+HIDDEN = "…"
+"""Stands in the log for a secret."""
 _EXPORT_PAGE_ROWS = 1_000
-KINDS = ("", "key", "user", "account", "code", "channel", "model", "session", "sign-in", "passkey", "totp", "setting")
+_FIELDS = {"password_hash": "password", "secret_sealed": "secret", "limit_nano": "spend limit"}
 COLUMNS = (
     "id", "time", "actor_kind", "actor_id", "actor", "address", "action", "target_kind", "target_id",
     "target", "user_id", "changes",
@@ -29,11 +33,12 @@ COLUMNS = (
 def show(visit: Visit) -> Response:
     """Events, newest first."""
     kind, user, target = visit.query("kind"), visit.query("user"), visit.query("target")
+    before = visit.query("before")
     events = visit.store.page_audit(
-        user_id=user or None,
-        target_id=target or None,
+        user_id=_person(visit.store, user) or None,
+        target_id=_thing(visit, target) or None,
         action=f"{kind}." if kind else "",
-        before=visit.query("before") or None,
+        before=before or None,
         limit=PAGE_ROWS + 1,
     )
     shown = events[:PAGE_ROWS]
@@ -42,12 +47,34 @@ def show(visit: Visit) -> Response:
         title="Audit",
         section=SECTION,
         events=[(event, changes_of(event)) for event in shown],
-        kinds=KINDS,
+        kinds=[("", "Everything"), *words.KINDS.items()],
         kind=kind,
         user=user,
         target=target,
+        before=before,
         next_before=shown[-1].id if len(events) > PAGE_ROWS else None,
     )
+
+
+def _person(store: AdministrationStore, wanted: str) -> str:
+    """The id of a person, given that or the email address; what nobody has stays, and finds nothing."""
+    user = store.find_user(wanted.lower() if "@" in wanted else wanted) if wanted else None
+    return wanted if user is None else user.id
+
+
+def _thing(visit: Visit, wanted: str) -> str:
+    """The id of a person, a channel or a token, given that or the name (of tokens of one name, the newest's)."""
+    found = _person(visit.store, wanted)
+    if not wanted or found != wanted:
+        return found
+    for channel in visit.store.list_channels():
+        if channel.name == wanted:
+            return channel.id
+    for state in (None, "deleted"):
+        for row in visit.store.page_keys(KeyFilter(text=wanted, state=state), now=visit.now, limit=KEYS_LOOKED_AT):
+            if row.key.name == wanted:
+                return row.key.id
+    return wanted
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -60,16 +87,58 @@ class Change(msgspec.Struct, frozen=True):
 
 def changes_of(event: AuditEvent) -> list[Change]:
     """What an event changed, field by field."""
-    return [
-        Change(field.replace("_", " "), None if before is None else _shown(before), _shown(after))
-        for field, (before, after) in msgspec.json.decode(event.changes, type=dict[str, tuple[Any, Any]]).items()
-    ]
+    changes = msgspec.json.decode(event.changes, type=dict[str, tuple[Any, Any]])
+    return [_change(event, name, before, after) for name, (before, after) in changes.items()]
 
 
-def _shown(value: Any) -> str:
-    if value is None:
+def _change(event: AuditEvent, name: str, before: Any, after: Any) -> Change:
+    if event.action == "setting.save":  # settings are kept as JSON
+        before, after = _decoded(before), _decoded(after)
+    field = _FIELDS.get(name) or name.removesuffix("_nano").replace("_", " ")
+    if HIDDEN in {str(before), str(after)}:
+        return Change(field, None, "removed" if after is None else "set" if before is None else "changed")
+    return Change(field, None if before is None else _shown(name, before), _shown(name, after))
+
+
+def _decoded(value: Any) -> Any:
+    try:
+        return msgspec.json.decode(value) if isinstance(value, str) else value
+    except msgspec.DecodeError:  # it was too long to be kept whole
+        return value
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value in words: money in dollars, instants in UTC, lists with commas."""
+    if value is None or value in ([], ""):
         return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        if name.endswith("_nano"):
+            return formats.usd_cost(value)
+        return formats.utc(value) if name.endswith("_at") else str(value)
+    if isinstance(value, dict):
+        return _shown_parts(name, value)
+    if isinstance(value, list):
+        return ", ".join(_shown_item(item) for item in value)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _shown_parts(name: str, value: dict[str, Any]) -> str:
+    """The parts of a value; what rates are made of is dollars per million tokens."""
+    is_money = name == "rates"
+    return ", ".join(
+        f"{part.replace('_', ' ')} {formats.usd_rate(one) if is_money and isinstance(one, int) else _shown(part, one)}"
+        for part, one in value.items()
+        if one not in (None, {}, [], "")
+    )
+
+
+def _shown_item(item: Any) -> str:
+    """One of a list; a pair is a channel's model, by its name here and at the provider."""
+    if isinstance(item, list):
+        return "=".join(dict.fromkeys(map(str, item)))
+    return str(item)
 
 
 def export(visit: Visit) -> Response:

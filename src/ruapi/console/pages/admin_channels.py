@@ -8,7 +8,8 @@ from starlette.responses import Response
 from ruapi.administration import channels
 from ruapi.administration.channels import Probe
 from ruapi.console import charts
-from ruapi.console.gate import get, post
+from ruapi.console.forms import Form
+from ruapi.console.gate import DROPPED, get, post
 from ruapi.console.visit import Flash, Visit
 from ruapi.errors import InvalidInput, NotFound
 from ruapi.storage.records import Channel, UsageBucket
@@ -18,14 +19,16 @@ HOUR_MS = 3_600_000
 HOURS = 24
 FAILURES_SHOWN = 5
 DEGRADED_PERCENT = 5
+DEGRADED_CALLS_MIN = 10
+"""Of fewer calls a share says nothing."""
 MODEL_LINES_MAX = 500
 
 KIND_WORDS = (
     ("openai", "OpenAI"),
     ("anthropic", "Anthropic"),
     ("gemini", "Gemini"),
-    ("openai-compatible", "OpenAI-compatible (Chat Completions)"),
-    ("openai-responses", "OpenAI-compatible (Responses)"),
+    ("openai-compatible", "Other, OpenAI-compatible (Chat Completions)"),
+    ("openai-responses", "Other, OpenAI-compatible (Responses)"),
 )
 SHORT_KINDS = {**dict(KIND_WORDS), "openai-compatible": "Compatible, Chat", "openai-responses": "Compatible, Responses"}
 """For a cell of a table."""
@@ -37,12 +40,15 @@ BASE_URLS = {
 
 
 class Doing(msgspec.Struct, frozen=True, kw_only=True):
-    """How a channel did in the last 24 hours, hour by hour."""
+    """How a channel did in the last 24 hours, hour by hour.
+
+    ``failures`` are calls that ended with 500 or more: a caller's own mistake is none of the channel's.
+    """
 
     requests: int
-    errors: int
+    failures: int
     first_token_ms: int | None
-    errors_by_hour: list[int]
+    failures_by_hour: list[int]
     first_token_ms_by_hour: list[int]
 
     @property
@@ -50,48 +56,59 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
         """The pill of a channel that is not paused."""
         if self.requests == 0:
             return "", "No calls yet"
-        if self.errors * 100 >= self.requests * DEGRADED_PERCENT:
+        if self.failures == 0:
+            return "ok", "Healthy"
+        if self.requests < DEGRADED_CALLS_MIN:
+            return "", "Few calls"
+        if self.failures * 100 >= self.requests * DEGRADED_PERCENT:
             return "warn", "Degraded"
         return "ok", "Healthy"
 
 
-def doing(buckets: list[UsageBucket], *, now: int) -> dict[str, Doing]:
-    """Sums by channel; an hour without calls counts as none."""
-    start = now // HOUR_MS * HOUR_MS - (HOURS - 1) * HOUR_MS
-    found: dict[str, Doing] = {}
-    for channel in {bucket.name for bucket in buckets}:
-        own = [bucket for bucket in buckets if bucket.name == channel]
-        by_hour = {bucket.start: bucket for bucket in own}
-        hours = [by_hour.get(start + hour * HOUR_MS, UsageBucket(start=0)) for hour in range(HOURS)]
-        timed = sum(bucket.first_tokens for bucket in own)
-        found[channel] = Doing(
-            requests=sum(bucket.requests for bucket in own),
-            errors=sum(bucket.errors for bucket in own),
-            first_token_ms=sum(bucket.first_token_ms for bucket in own) // timed if timed else None,
-            errors_by_hour=[bucket.errors for bucket in hours],
-            first_token_ms_by_hour=[bucket.first_token_ms // max(1, bucket.first_tokens) for bucket in hours],
+def doing(buckets: list[UsageBucket], failures: dict[int, int], *, now: int) -> Doing:
+    """The sums of one channel's hours; ``failures`` are counted by the hour's start. An hour without calls is none."""
+    hours = [_first_hour(now) + hour * HOUR_MS for hour in range(HOURS)]
+    by_hour = {bucket.start: bucket for bucket in buckets}
+    filled = [by_hour.get(hour, UsageBucket(start=hour)) for hour in hours]
+    failed = [failures.get(hour, 0) for hour in hours]
+    timed = sum(bucket.first_tokens for bucket in filled)
+    return Doing(
+        requests=sum(bucket.requests for bucket in filled),
+        failures=sum(failed),
+        first_token_ms=sum(bucket.first_token_ms for bucket in filled) // timed if timed else None,
+        failures_by_hour=failed,
+        first_token_ms_by_hour=[bucket.first_token_ms // max(1, bucket.first_tokens) for bucket in filled],
+    )
+
+
+def _first_hour(now: int) -> int:
+    return now // HOUR_MS * HOUR_MS - (HOURS - 1) * HOUR_MS
+
+
+def with_doing(visit: Visit) -> list[tuple[Channel, Doing]]:
+    """Every channel, by name, with how it did in the last 24 hours."""
+    since = _first_hour(visit.now)
+    buckets = visit.store.usage_by_channel_hour(since=since, until=visit.now + 1)
+    return [
+        (
+            channel,
+            doing(
+                [bucket for bucket in buckets if bucket.name == channel.name],
+                visit.store.failures_of_channel_by_hour(channel.name, since=since),
+                now=visit.now,
+            ),
         )
-    return found
-
-
-NOTHING = Doing(
-    requests=0, errors=0, first_token_ms=None, errors_by_hour=[0] * HOURS, first_token_ms_by_hour=[0] * HOURS
-)
-
-
-def _doing(visit: Visit) -> dict[str, Doing]:
-    since = visit.now // HOUR_MS * HOUR_MS - (HOURS - 1) * HOUR_MS
-    return doing(visit.store.usage_by_channel_hour(since=since, until=visit.now + 1), now=visit.now)
+        for channel in visit.store.list_channels()
+    ]
 
 
 def show_list(visit: Visit) -> Response:
     """All channels with their state."""
-    found = _doing(visit)
     return visit.render(
         "admin/channels.html",
         title="Channels",
         section=SECTION,
-        rows=[(channel, found.get(channel.name, NOTHING)) for channel in visit.store.list_channels()],
+        rows=with_doing(visit),
         kinds=dict(KIND_WORDS),
         short_kinds=SHORT_KINDS,
     )
@@ -123,10 +140,7 @@ def add_from_form(visit: Visit) -> tuple[Channel | None, list[str]]:
     form, channel = visit.form, None
     warnings: list[str] = []
     kind = form.text("kind")
-    with form.field("priority"):
-        priority = form.number("priority") or 0
-    with form.field("weight"):
-        weight = form.number("weight") or 1
+    priority, weight = _order(form)
     if form.errors:
         return None, []
     with form.field(_field_of_fault):
@@ -137,7 +151,7 @@ def add_from_form(visit: Visit) -> tuple[Channel | None, list[str]]:
             kind=kind,
             base_url=form.text("base_url") or BASE_URLS.get(kind, ""),
             secret=form.secret("secret"),
-            models=[line for line in form.text("models").splitlines()[:MODEL_LINES_MAX] if line.strip()],
+            models=_models(form),
             priority=priority,
             weight=weight,
             allow_private_address=form.checked("allow_private_address"),
@@ -147,7 +161,67 @@ def add_from_form(visit: Visit) -> tuple[Channel | None, list[str]]:
     return channel, warnings
 
 
+def _order(form: Form) -> tuple[int, int]:
+    """Priority and weight; an empty field is what a new channel has."""
+    priority, weight = 0, 1
+    with form.field("priority"):
+        priority = form.number("priority") or 0
+    with form.field("weight"):
+        given = form.number("weight")
+        weight = 1 if given is None else given
+    return priority, weight
+
+
+def _models(form: Form) -> list[str]:
+    return [line for line in form.text("models").splitlines()[:MODEL_LINES_MAX] if line.strip()]
+
+
+def show_edit(visit: Visit, *, status: int = 200) -> Response:
+    """The form with a channel's fields. Its secret is never in it."""
+    channel = _channel(visit)
+    return visit.render(
+        "admin/channel_edit.html",
+        title=f"Edit {channel.name}",
+        section=SECTION,
+        status=status,
+        channel=channel,
+        models="\n".join(channels.model_texts(channel)),
+        kinds=KIND_WORDS,
+        base_urls=BASE_URLS,
+    )
+
+
+def edit(visit: Visit) -> Response:
+    """Change the channel; an empty secret stays as it is."""
+    form, before, changed = visit.form, _channel(visit), None
+    warnings: list[str] = []
+    priority, weight = _order(form)
+    with form.field("secret"):
+        if DROPPED in form:  # the key was typed before the proof of identity: empty does not mean "keep" here
+            raise InvalidInput("type the key again, or save without one to keep the present one")
+    if not form.errors:
+        with form.field(_field_of_fault):
+            changed = channels.edit(
+                visit.store,
+                visit.parts.sealer,
+                before,
+                name=form.text("name"),
+                base_url=form.text("base_url") or BASE_URLS.get(before.kind, ""),
+                secret=form.secret("secret"),
+                models=_models(form),
+                priority=priority,
+                weight=weight,
+                allow_private_address=form.checked("allow_private_address"),
+                warn=warnings.append,
+            )
+    if changed is None:
+        return show_edit(visit, status=422)
+    said = " ".join([f"{changed.name} is changed. It counts from the next call on.", *warnings])
+    return visit.redirect(f"/admin/channels/{changed.id}", flash=Flash("warn" if warnings else "ok", said))
+
+
 _FIELD_WORDS = (
+    ("secret must be given again", "secret"),
     ("base URL", "base_url"),
     ("channel", "name"),
     ("name of a model", "models"),
@@ -177,7 +251,7 @@ def _channel(visit: Visit) -> Channel:
 def show_channel(visit: Visit, *, status: int = 200, probe: Probe | None = None) -> Response:
     """One channel: how it is doing, its last failures, a test."""
     channel = _channel(visit)
-    did = _doing(visit).get(channel.name, NOTHING)
+    did = next(did for listed, did in with_doing(visit) if listed.id == channel.id)
     return visit.render(
         "admin/channel.html",
         title=channel.name,
@@ -185,7 +259,7 @@ def show_channel(visit: Visit, *, status: int = 200, probe: Probe | None = None)
         status=status,
         channel=channel,
         did=did,
-        errors_line=charts.sparkline(did.errors_by_hour, label="Errors by hour, last 24 hours", danger=True),
+        failures_line=charts.sparkline(did.failures_by_hour, label="Failures by hour, last 24 hours", danger=True),
         first_token_line=charts.sparkline(
             did.first_token_ms_by_hour, label="First token in milliseconds by hour, last 24 hours"
         ),
@@ -234,6 +308,8 @@ ROUTES = (
     get("/admin/channels/new", show_new, access="admin", confirm=True),
     post("/admin/channels/new", create, access="admin", confirm=True),
     get("/admin/channels/{channel_id}", show_channel, access="admin"),
+    get("/admin/channels/{channel_id}/edit", show_edit, access="admin", confirm=True),
+    post("/admin/channels/{channel_id}/edit", edit, access="admin", confirm=True),
     post("/admin/channels/{channel_id}/test", test, access="admin"),
     post("/admin/channels/{channel_id}/pause", pause, access="admin"),
     post("/admin/channels/{channel_id}/resume", resume, access="admin"),

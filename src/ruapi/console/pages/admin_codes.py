@@ -17,22 +17,22 @@ TRANSFERS_SHOWN = 20
 
 def show_list(visit: Visit, *, status: int = 200) -> Response:
     """All codes by their last characters, newest first."""
-    codes = visit.store.list_codes()
-    before = visit.query("before")
-    following = codes if not before else codes[next((n + 1 for n, code in enumerate(codes) if code.id == before), 0) :]
-    shown = following[:PAGE_ROWS]
+    codes = visit.store.page_codes(before=visit.query("before") or None, limit=PAGE_ROWS + 1)
+    shown = codes[:PAGE_ROWS]
     transfers = visit.store.transfers(None, limit=TRANSFERS_SHOWN)
-    emails = {user.account_id: user for user in visit.store.list_users()}
+    users = visit.store.users_of_accounts([line.account_id for line in transfers])
     return visit.render(
         "admin/codes.html",
         title="Top-ups and codes",
-        transfers=[(line, emails.get(line.account_id)) for line in transfers],
+        transfers=[(line, users.get(line.account_id)) for line in transfers],
         kinds=KINDS,
         section=SECTION,
         status=status,
+        redeemers={code.redeemed_by: visit.store.find_user(code.redeemed_by) for code in shown if code.redeemed_by},
+        before=visit.query("before"),
         codes=[(code, topups.describe_code(code, visit.now)) for code in shown],
-        total=len(codes),
-        next_before=shown[-1].id if len(following) > PAGE_ROWS else None,
+        total=visit.store.count_codes(),
+        next_before=shown[-1].id if len(codes) > PAGE_ROWS else None,
     )
 
 

@@ -6,6 +6,8 @@ import msgspec
 from starlette.responses import Response
 
 from ruapi.administration import models
+from ruapi.clock import parse_instant
+from ruapi.console import formats
 from ruapi.console.gate import get, post
 from ruapi.console.shelf import difference, shelf
 from ruapi.console.visit import Flash, Visit
@@ -35,6 +37,12 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         if self.cost is None:
             return None
         return self.sell.input + self.sell.output - self.cost.input - self.cost.output
+
+    @property
+    def margin(self) -> str:
+        """The same as a share of what is sold for; an en dash when it is unknown or nothing is asked."""
+        left = self.margin_nano
+        return formats.UNKNOWN if left is None else formats.percent(left, self.sell.input + self.sell.output)
 
     @property
     def sells_below_cost(self) -> bool:
@@ -88,6 +96,7 @@ def show_list(visit: Visit, *, status: int = 200) -> Response:
         view=view,
         views=VIEWS,
         text=visit.query("q"),
+        after=after,
         next_after=shown[-1].id if len(following) > PAGE_ROWS else None,
         difference=difference(visit),
         changes_shown=CHANGES_SHOWN,
@@ -121,7 +130,9 @@ def mark_up(visit: Visit) -> Response:
         number = models.mark_up(visit.store, names, percent=percent, now=visit.now)
     if number is None:
         return show_list(visit, status=422)
-    return visit.redirect("/admin/models", flash=Flash("ok", f"{number} prices follow the catalogue with {percent} %."))
+    return visit.redirect(
+        "/admin/models", flash=Flash("ok", f"{number} prices were set: the catalogue's, {percent:+d} %.")
+    )
 
 
 def show_price(visit: Visit, *, status: int = 200) -> Response:
@@ -140,6 +151,8 @@ def show_price(visit: Visit, *, status: int = 200) -> Response:
         status=status,
         name=name,
         row=row,
+        rates=(row["rates"] or {}) if row else {},
+        history=[(parse_instant(version["effective_from"]), version) for version in row["history"]] if row else [],
         cost=models.catalogue_rates(name, now=visit.now) if name else None,
     )
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import secrets as randomness
+
 from starlette.responses import Response
 
 from ruapi.administration import accounts, invitations, statement, topups
+from ruapi.console import words
+from ruapi.console.forms import sentence
 from ruapi.console.gate import get, post
 from ruapi.console.pages.billing import KINDS
+from ruapi.console.pages.tokens import status_of
 from ruapi.console.visit import Flash, Visit
 from ruapi.errors import Conflict, InvalidInput, NotFound
 from ruapi.money import format_usd
@@ -16,7 +21,8 @@ SECTION = "admin_users"
 PAGE_ROWS = 50
 MONTH_MS = 30 * 86_400_000
 EVENTS_SHOWN = 20
-KEYS_SHOWN = 50
+KEYS_SHOWN = 20
+REQUEST_LENGTH_MAX = 64
 
 
 def show_list(visit: Visit) -> Response:
@@ -36,6 +42,7 @@ def show_list(visit: Visit) -> Response:
         factors={user.id: accounts.second_factors(store, user) for user in shown},
         invitations=[] if after else store.list_links(purpose="invitation", now=visit.now),
         text=text,
+        after=after,
         next_after=shown[-1].id if len(users) > PAGE_ROWS else None,
     )
 
@@ -50,6 +57,8 @@ def _user(visit: Visit) -> User:
 def show_user(visit: Visit, *, status: int = 200) -> Response:
     """One person: money, keys, events, and what can be done."""
     store, user = visit.store, _user(visit)
+    booked = statement.month(store, user, now=visit.now)
+    keys = store.page_keys(KeyFilter(user_id=user.id), now=visit.now, limit=KEYS_SHOWN)
     return visit.render(
         "admin/user.html",
         title=user.email,
@@ -59,11 +68,14 @@ def show_user(visit: Visit, *, status: int = 200) -> Response:
         funds=accounts.balance(store, user),
         spent=store.spent_by_account([user.account_id], since=visit.now - MONTH_MS).get(user.account_id, 0),
         factors=accounts.second_factors(store, user),
-        statement=statement.month(store, user, now=visit.now),
-        keys=store.page_keys(KeyFilter(user_id=user.id), now=visit.now, limit=KEYS_SHOWN),
+        statement=booked,
+        month=words.month(booked.month),
+        keys=[(row, status_of(row, visit.now)) for row in keys],
+        keys_total=sum(number for state, number in store.count_keys(user.id).items() if state != "deleted"),
         events=store.page_audit(user_id=user.id, limit=EVENTS_SHOWN),
         kinds=KINDS,
         is_me=user.id == visit.me.id,
+        request_value=randomness.token_hex(8),
     )
 
 
@@ -99,6 +111,12 @@ def show_list_with_errors(visit: Visit) -> Response:
     return response
 
 
+def revoke_invitation(visit: Visit) -> Response:
+    """End an invitation that nobody has used."""
+    link = invitations.revoke(visit.store, visit.argument("link_id"), now=visit.now)
+    return visit.redirect("/admin/users", flash=Flash("ok", f"The invitation of {link.email} works no more."))
+
+
 def password_link(visit: Visit) -> Response:
     """Make a link by which a person sets a new password, and show it once."""
     user = _user(visit)
@@ -129,8 +147,15 @@ def adjust(visit: Visit) -> Response:
     balance = None
     if amount and not form.errors:
         act = topups.top_up if form.text("kind") == "topup" else topups.adjust
+        request = form.text("request")[:REQUEST_LENGTH_MAX]
         with form.field("amount"):
-            balance = act(visit.store, user, amount_nano=amount, reason=form.text("reason"), now=visit.now)
+            try:
+                balance = act(
+                    visit.store, user, amount_nano=amount, reason=form.text("reason"), request=request, now=visit.now
+                )
+            except Conflict as again:
+                # Sent twice. The page is loaded anew, with a form for another wish.
+                return visit.redirect(f"/admin/users/{user.id}", flash=Flash("info", sentence(str(again))))
     if balance is None:
         return show_user(visit, status=422)
     return visit.redirect(
@@ -157,8 +182,20 @@ def set_role(visit: Visit) -> Response:
     user = _user(visit)
     if user.id == visit.me.id:
         raise Conflict("nobody changes their own role: another administrator can")
-    changed = accounts.set_role(visit.store, user, visit.form.text("role"))
+    role = visit.form.text("role")
+    if role == "admin":
+        _check_typed(visit, "role_confirmation", user.email)
+    if visit.form.errors:
+        return show_user(visit, status=422)
+    changed = accounts.set_role(visit.store, user, role)
     return visit.redirect(f"/admin/users/{user.id}", flash=Flash("ok", f"{changed.email} is {changed.role} now."))
+
+
+def _check_typed(visit: Visit, field: str, email: str) -> None:
+    """Note an error unless the person's address was typed: this is done to nobody by a slip."""
+    with visit.form.field(field):
+        if visit.form.text(field).lower() != email:
+            raise InvalidInput(f"type {email} to confirm")
 
 
 def sign_out(visit: Visit) -> Response:
@@ -171,6 +208,9 @@ def sign_out(visit: Visit) -> Response:
 def compromised(visit: Visit) -> Response:
     """Answer a stolen account: everything of it ends."""
     user = _user(visit)
+    _check_typed(visit, "confirmation", user.email)
+    if visit.form.errors:
+        return show_user(visit, status=422)
     frozen, ended = accounts.compromised(visit.store, user, now=visit.now)
     return visit.redirect(
         f"/admin/users/{user.id}",
@@ -181,6 +221,7 @@ def compromised(visit: Visit) -> Response:
 ROUTES = (
     get("/admin/users", show_list, access="admin"),
     post("/admin/users/invite", invite, access="admin", confirm=True),
+    post("/admin/users/invitations/{link_id}/revoke", revoke_invitation, access="admin"),
     get("/admin/users/{user_id}", show_user, access="admin"),
     post("/admin/users/{user_id}/adjust", adjust, access="admin", confirm=True),
     post("/admin/users/{user_id}/freeze", freeze, access="admin"),

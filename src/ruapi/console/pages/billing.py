@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from ruapi.administration import accounts, statement, topups
 from ruapi.clock import day_of, format_instant, parse_instant
+from ruapi.console import words
 from ruapi.console.exports import csv_download
 from ruapi.console.gate import get, post
 from ruapi.console.visit import Flash, Visit
@@ -31,6 +32,7 @@ def show(visit: Visit, *, status: int = 200) -> Response:
         section=SECTION,
         status=status,
         statement=booked,
+        month=words.month(booked.month),
         following={
             entry.reference: day_of(parse_instant(entry.reference) + statement.DAY_MS)
             for entry in booked.entries

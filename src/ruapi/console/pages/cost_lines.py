@@ -75,6 +75,14 @@ _ERRORS = {
     "upstream_unreachable": "No connection to the provider could be made.",
 }
 
+_PROTOCOLS = {
+    "openai_chat": "Chat Completions",
+    "openai_responses": "Responses",
+    "openai_embeddings": "Embeddings",
+    "anthropic_messages": "Messages",
+    "gemini": "Gemini",
+}
+
 _USAGE_SOURCES = {
     "provider": "As the provider reported it.",
     "counted": (
@@ -187,6 +195,25 @@ def explain_error(code: str | None) -> str | None:
     if code.startswith("upstream_") and code.removeprefix("upstream_").isdecimal():
         return f"The provider answered {code.removeprefix('upstream_')}. Its words went to the caller."
     return _ERRORS.get(code)
+
+
+def outcome(row: LogRow) -> str | None:
+    """What went wrong and whether that was charged, in one breath: ``The provider failed (upstream_error). …``.
+
+    None for a call that went well.
+    """
+    reason = not_charged(row)
+    if row.error_code is None:
+        return reason
+    words = explain_error(row.error_code) or "The call failed."
+    first, _, rest = words.partition(".")
+    told = f"{first} ({row.error_code}).{rest}"
+    return told if reason is None else f"{told} {reason}"
+
+
+def protocol(name: str | None) -> str:
+    """A dialect's name as people know it."""
+    return _PROTOCOLS.get(name, name) if name else formats.UNKNOWN
 
 
 def explain_usage_source(source: str | None) -> str | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
+
 from starlette.responses import PlainTextResponse, Response
 
-from ruapi.console import documents
+from ruapi.console import documents, snippets
 from ruapi.console.gate import get
 from ruapi.console.visit import Visit
 
@@ -13,8 +16,17 @@ MARKDOWN = "text/markdown; charset=utf-8"
 
 
 def show_index(visit: Visit) -> Response:
-    """All documents."""
-    return visit.render("docs/index.html", title="Docs", section=SECTION, documents=documents.all_documents())
+    """All documents, in reading order, and what every call needs: the base URL."""
+    origin = documents.checked_base_url(visit.base_url)
+    listed = groupby(documents.all_documents(), key=attrgetter("section"))
+    return visit.render(
+        "docs/index.html",
+        title="Docs",
+        section=SECTION,
+        chapters=[(chapter, list(entries)) for chapter, entries in listed],
+        origin=origin,
+        check_key=snippets.check_key(origin),
+    )
 
 
 def show(visit: Visit) -> Response:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
-from ruapi.administration import channels, first_run, instance
+from ruapi.administration import accounts, channels, first_run, instance, topups
 from ruapi.administration.channels import Probe
 from ruapi.console.gate import get, post
 from ruapi.console.pages.admin_channels import BASE_URLS, KIND_WORDS, add_from_form
 from ruapi.console.visit import HOME, Flash, Visit
-from ruapi.errors import NotFound
+from ruapi.errors import InvalidInput, NotFound
+from ruapi.money import format_usd
 
+MONEY_REASON = "First money, at the set-up"
 STEP_WORDS = (
     ("owner", "Owner"),
     ("base-url", "Base URL"),
@@ -45,8 +47,8 @@ def create_owner(visit: Visit) -> Response:
     return visit.sign_in_as(signed_in, "/setup")
 
 
-def show(visit: Visit, *, status: int = 200, probe: Probe | None = None) -> Response:
-    """The step that comes next; with what the test of a channel brought."""
+def show(visit: Visit, *, status: int = 200) -> Response:
+    """The step that comes next."""
     step = first_run.progress(visit.store)
     if step == "done":
         first_run.finish(visit.store, now=visit.now)
@@ -60,7 +62,21 @@ def show(visit: Visit, *, status: int = 200, probe: Probe | None = None) -> Resp
         kinds=KIND_WORDS,
         base_urls=BASE_URLS,
         suggested_url=visit.origin,
-        channels=visit.store.list_channels(),
+        has_money=accounts.balance(visit.store, visit.me).posted_nano > 0,
+    )
+
+
+def show_test(visit: Visit, *, status: int = 200, probe: Probe | None = None) -> Response:
+    """The channels that were added, to be tried before anybody relies on them; with what a test brought."""
+    channels_added = visit.store.list_channels()
+    if not channels_added:
+        return visit.redirect("/setup")
+    return visit.render(
+        "entry/setup_test.html",
+        title="Set up",
+        status=status,
+        steps=_steps("channel"),
+        channels=channels_added,
         probe=probe,
     )
 
@@ -91,7 +107,7 @@ def add_channel(visit: Visit) -> Response:
     if channel is None:
         return show(visit, status=422)
     said = " ".join([f"The channel {channel.name} is in use.", *warnings])
-    return visit.redirect("/setup", flash=Flash("warn" if warnings else "ok", said))
+    return visit.redirect("/setup/test", flash=Flash("warn" if warnings else "ok", said))
 
 
 def test_channel(visit: Visit) -> Response:
@@ -104,7 +120,28 @@ def test_channel(visit: Visit) -> Response:
     with visit.form.field("model"):
         model = visit.form.text("model") or None
         probe = channels.test(visit.parts.sealer, channel, model=model, prober=visit.parts.prober)
-    return show(visit, status=200 if probe is not None else 422, probe=probe)
+    return show_test(visit, status=200 if probe is not None else 422, probe=probe)
+
+
+def add_money(visit: Visit) -> Response:
+    """Top up the owner's own account, for a reason that stands in the ledger."""
+    form, balance = visit.form, None
+    with form.field("amount"):
+        amount = form.usd("amount")
+        if not amount:
+            raise InvalidInput("write an amount such as 10")
+        balance = topups.top_up(
+            visit.store,
+            visit.me,
+            amount_nano=amount,
+            reason=MONEY_REASON,
+            request=f"setup:{visit.me.id}",
+            now=visit.now,
+        )
+    if balance is None:
+        return show(visit, status=422)
+    said = f"Your balance is now ${format_usd(balance.posted_nano)}."
+    return visit.redirect("/setup", flash=Flash("ok", said))
 
 
 def leave(visit: Visit) -> Response:
@@ -118,6 +155,8 @@ ROUTES = (
     post("/setup/base-url", save_base_url, access="admin"),
     post("/setup/channel", add_channel, access="admin", confirm=True),
     post("/setup/channels/{channel_id}/test", test_channel, access="admin"),
+    get("/setup/test", show_test, access="admin"),
+    post("/setup/money", add_money, access="admin", confirm=True),
     post("/setup/leave", leave, access="admin"),
     get("/setup/{token}", show_owner, access="anyone"),
     post("/setup/{token}", create_owner, access="anyone"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from ruapi.clock import format_instant, parse_instant
+from ruapi.console.forms import INSTANT_MAX, INSTANT_MIN
 from ruapi.money import parse_usd
 from ruapi.storage.records import LogFilter
 
@@ -23,9 +24,17 @@ SPAN_WORDS = (
     ("24h", "24 hours"),
     ("7d", "7 days"),
     ("30d", "30 days"),
-    (CUSTOM, "Two times"),
+    (CUSTOM, "From \N{HORIZONTAL ELLIPSIS} to \N{HORIZONTAL ELLIPSIS}"),
 )
-STATUS_WORDS = {"": "Any", "ok": "Answered", "error": "Failed", "4xx": "4xx", "5xx": "5xx"}
+STATUS_WORDS = {
+    "": "Any",
+    "ok": "Answered",
+    "error": "Failed",
+    "4xx": "4xx",
+    "5xx": "5xx",
+    "402": "402, no money",
+    "429": "429, too many",
+}
 TEXT_LENGTH_MAX = 200
 
 _NAMES = ("time", "from", "to", "key", "model", "status", "cost", "scope")
@@ -53,11 +62,15 @@ class LogQuery:
 
     def picked(self, name: str) -> str:
         """An instant as a field of the browser's takes it (``2026-11-25T13:00``), or nothing."""
-        try:
-            instant = parse_instant(self.text(name))
-        except (ValueError, OverflowError):
-            return ""
-        return format_instant(instant)[: len("2026-11-25T13:00")]
+        instant = _instant(self.texts, name, {})
+        return "" if instant is None else format_instant(instant)[: len("2026-11-25T13:00")]
+
+    @property
+    def statuses(self) -> list[tuple[str, str]]:
+        """The statuses to choose from, each with its words, and the one that was written if it is another."""
+        written = self.text("status")
+        own = [] if written in STATUS_WORDS else [(written, written)]
+        return [*STATUS_WORDS.items(), *own]
 
     @property
     def is_narrowed(self) -> bool:
@@ -127,10 +140,13 @@ def _instant(texts: Mapping[str, str], name: str, errors: dict[str, str]) -> int
     if not text:
         return None
     try:
-        return parse_instant(text)
+        instant = parse_instant(text)
     except (ValueError, OverflowError):
+        instant = -1
+    if not INSTANT_MIN <= instant < INSTANT_MAX:
         errors[name] = "Write a time in UTC such as 2026-11-25T13:00."
         return None
+    return instant
 
 
 def _status(texts: Mapping[str, str], errors: dict[str, str]) -> str | None:
@@ -139,7 +155,7 @@ def _status(texts: Mapping[str, str], errors: dict[str, str]) -> str | None:
         return text or None
     if text.isascii() and text.isdigit() and len(text) == 3:
         return text
-    errors["status"] = "Write ok, error, 4xx, 5xx or a status such as 402."
+    errors["status"] = "There is no such status. Choose one, or write ok, error, 4xx or 402 in the address."
     return None
 
 

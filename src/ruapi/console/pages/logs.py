@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 from starlette.responses import Response
 
-from ruapi.administration import call_costs, exports
+from ruapi.administration import audit, call_costs, exports
 from ruapi.console import charts, formats, snippets
 from ruapi.console.exports import csv_download, download
 from ruapi.console.gate import get
@@ -18,17 +18,16 @@ from ruapi.console.pages import cost_lines, log_filters
 from ruapi.console.pages.log_filters import DAY_MS, HOUR_MS, LogQuery
 from ruapi.console.visit import Visit
 from ruapi.errors import InvalidInput, NotFound
-from ruapi.identifiers import new_identifier
 from ruapi.pricing.rates import Rates, Tier, decode_rates
 from ruapi.storage.interface import AdministrationStore
-from ruapi.storage.records import AuditEvent, Key, KeyFilter, LogFilter, LogRow, PriceVersion, UsageBucket
+from ruapi.storage.records import Key, KeyFilter, LogFilter, LogRow, PriceVersion, UsageBucket
 
 SECTION = "logs"
 PAGE_ROWS = 50
 SUGGESTIONS_MAX = 50
 _HOURLY_SPAN_MAX = 48 * HOUR_MS
 _BARS_MAX = 92
-_NAMED_KEYS_MAX = 200
+_NAMED_KEYS_MAX = 4
 
 EXPORT_COLUMNS = (
     "time", "request_id", "key_id", "key_name", "model", "status", "error_code", "finish_reason", "input_tokens",
@@ -66,6 +65,7 @@ def show(visit: Visit) -> Response:
         names=visit.store.key_names(sorted({row.key_id for row in rows})),
         not_charged=cost_lines.not_charged,
         time_words=log_filters.SPAN_WORDS,
+        statuses=query.statuses,
         has_key=bool(rows or before) or any(visit.store.count_keys(visit.me.id).values()),
         next_url=None if page is None or page.next_before is None else query.url("/logs", before=page.next_before),
         looked_back_to=None if page is None else page.looked_back_to,
@@ -97,8 +97,8 @@ def _find_key(visit: Visit, query: LogQuery) -> Key | None:
     by_id = visit.store.find_key_row(query.key) if query.key.startswith("key_") else None
     if by_id is not None and (owner is None or by_id.user_id == owner):
         return by_id
-    found = visit.store.page_keys(KeyFilter(user_id=owner, text=query.key), now=visit.now, limit=_NAMED_KEYS_MAX)
-    named = [row.key for row in found if row.key.name == query.key]
+    found = visit.store.page_keys(KeyFilter(user_id=owner, name=query.key), now=visit.now, limit=_NAMED_KEYS_MAX)
+    named = [row.key for row in found]
     if len(named) == 1:
         return named[0]
     if named:
@@ -178,13 +178,14 @@ def _exported(visit: Visit, kind: str) -> Iterator[dict[str, Any]]:
     wanted = _wanted(visit, query, _find_key(visit, query))
     if query.errors:
         raise InvalidInput(" ".join(query.errors.values()))
-    visit.store.record(
-        AuditEvent(
-            id=new_identifier("evt", visit.now), time=visit.now, actor_kind="user", actor_id=visit.me.id,
-            actor_name=visit.me.email, address=visit.address, action="log.export", target_kind="log",
-            target_id="all" if query.everyone else visit.me.account_id, target_name=kind, user_id=visit.me.id,
-        )
-    )  # fmt: skip
+    audit.record(
+        visit.store,
+        action="log.export",
+        actor=audit.acting_user(visit.me, visit.address),
+        now=visit.now,
+        target=("log", "all" if query.everyone else visit.me.account_id, kind),
+        user_id=visit.me.id,
+    )
     return _with_names(visit.parts.store, exports.calls(visit.parts.store, wanted))
 
 
@@ -197,14 +198,14 @@ def _with_names(store: AdministrationStore, rows: Iterator[dict[str, Any]]) -> I
         yield {**row, "key_name": names[key_id]}
 
 
-def json_pieces(rows: Iterator[dict[str, Any]], *, rows_max: int) -> Iterator[bytes]:
+def json_pieces(rows: Iterator[dict[str, Any]], *, rows_max: int) -> Iterator[str]:
     """``{"data": [...], "row_limit": …, "reached_row_limit": …}``: a file says itself when the bound cut it short."""
-    yield b'{"data": ['
+    yield '{"data": ['
     count = 0
     for row in rows:
-        yield (b",\n" if count else b"\n") + msgspec.json.encode(row)
+        yield (",\n" if count else "\n") + msgspec.json.encode(row).decode()
         count += 1
-    yield b'\n], "row_limit": %d, "reached_row_limit": %s}\n' % (rows_max, b"true" if count >= rows_max else b"false")
+    yield f'\n], "row_limit": {rows_max}, "reached_row_limit": {"true" if count >= rows_max else "false"}}}\n'
 
 
 # --- one call ---------------------------------------------------------------------------------------
@@ -234,7 +235,8 @@ def show_call(visit: Visit) -> Response:
         tier_above=_tier_above(row, price, variant),
         hold=hold,
         why_free=cost_lines.not_charged(row),
-        error=cost_lines.explain_error(row.error_code),
+        outcome=cost_lines.outcome(row),
+        protocol=cost_lines.protocol,
         usage_source=cost_lines.explain_usage_source(row.usage_source),
         losses=cost_lines.explain_losses(row.losses),
         curl=snippets.copy_as_curl(row, visit.base_url),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -29,7 +29,14 @@ TEXT_LENGTH_MAX = 200
 _HISTORY_MAX = 50
 
 CONTEXTS = ("32000", "128000", "200000", "400000", "1000000")
-STATES = (("", "All"), ("callable", "Callable now"), ("priced", "Priced, no channel"), ("unpriced", "Not for sale"))
+EVERY_STATE = "all"
+STATES = (
+    ("callable", "Available"),
+    (EVERY_STATE, "All"),
+    ("priced", "Not available"),
+    ("unpriced", "Not for sale"),
+)
+SUGGESTED_MAX = 500
 SORTS = ("id", "context", "input", "cached", "output")
 
 RATE_NAMES = (
@@ -67,6 +74,7 @@ class ModelQuery:
     words: tuple[str, ...]
     provider: str
     state: str
+    """A state, or ``all``."""
     context_min: int | None
     inputs: tuple[str, ...]
     has_cached_price: bool
@@ -100,8 +108,11 @@ class ModelQuery:
 _PARAMETERS = ("q", "provider", "state", "context", "image", "audio", "cached", "price", "sort", "page")
 
 
-def read_query(parameters: Mapping[str, str]) -> ModelQuery:
-    """The query in the parameters of a URL. What cannot be understood filters nothing and is said."""
+def read_query(parameters: Mapping[str, str], *, state: str = EVERY_STATE) -> ModelQuery:
+    """The query in the parameters of a URL. What cannot be understood filters nothing and is said.
+
+    ``state`` is the one that is meant where the URL has none.
+    """
     texts = {name: value for name in _PARAMETERS if (value := parameters.get(name, "").strip()[:TEXT_LENGTH_MAX])}
     errors: dict[str, str] = {}
     price = None
@@ -117,7 +128,7 @@ def read_query(parameters: Mapping[str, str]) -> ModelQuery:
         texts=texts,
         words=tuple(texts.get("q", "").lower().split()),
         provider=texts.get("provider", ""),
-        state=texts["state"] if texts.get("state") in {"callable", "priced", "unpriced"} else "",
+        state=texts["state"] if texts.get("state") in dict(STATES) else state,
         context_min=int(context) if context.isascii() and context.isdigit() and len(context) < 12 else None,
         inputs=tuple(name for name in ("image", "audio") if name in texts),
         has_cached_price="cached" in texts,
@@ -167,7 +178,7 @@ def _fits(offering: Offering, query: ModelQuery, callable_now: frozenset[str]) -
         return False
     if query.input_nano_max is not None and (rates is None or rates.input > query.input_nano_max):
         return False
-    return not query.state or state_of(offering, callable_now) == query.state
+    return query.state in {EVERY_STATE, state_of(offering, callable_now)}
 
 
 # --- pages ------------------------------------------------------------------------------------------
@@ -175,12 +186,12 @@ def _fits(offering: Offering, query: ModelQuery, callable_now: frozenset[str]) -
 
 def show(visit: Visit) -> Response:
     """The list, or a comparison of up to three models."""
-    chosen = [one[:TEXT_LENGTH_MAX] for one in visit.request.query_params.getlist("compare") if one.strip()]
+    chosen = [one.strip()[:TEXT_LENGTH_MAX] for one in visit.request.query_params.getlist("compare") if one.strip()]
     if chosen:
         return compare(visit, list(dict.fromkeys(chosen)))
     offerings = shelf(visit)
     callable_now = frozenset(visit.parts.callable_models())
-    query = read_query(visit.request.query_params)
+    query = read_query(visit.request.query_params, state=_usual_state(offerings, callable_now))
     found = select(offerings, query, callable_now)
     pages = max(1, -(-len(found) // PAGE_ROWS))
     page = min(query.page, pages)
@@ -193,6 +204,7 @@ def show(visit: Visit) -> Response:
         rows=found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS],
         total=len(found),
         of_all=len(offerings),
+        elsewhere=_elsewhere(offerings, query, callable_now) if query.state == "callable" else 0,
         first=(page - 1) * PAGE_ROWS + 1,
         next_url=query.url(page=str(page + 1)) if page < pages else None,
         previous_url=query.url(page=str(page - 1) if page > 2 else "") if page > 1 else None,
@@ -202,6 +214,20 @@ def show(visit: Visit) -> Response:
         contexts=[("", "Any"), *((one, f"{formats.tokens(int(one))} or more") for one in CONTEXTS)],
         states=STATES,
         compared_max=COMPARED_MAX,
+    )
+
+
+def _usual_state(offerings: Mapping[str, Offering], callable_now: frozenset[str]) -> str:
+    """What the list shows unasked: what can be called, or everything while nothing can."""
+    known = (offerings[name] for name in callable_now if name in offerings)
+    return "callable" if any(one.price is not None for one in known) else EVERY_STATE
+
+
+def _elsewhere(offerings: Mapping[str, Offering], query: ModelQuery, callable_now: frozenset[str]) -> int:
+    """How many fit everything but the state."""
+    anywhere = replace(query, state=EVERY_STATE)
+    return sum(
+        _fits(one, anywhere, callable_now) and state_of(one, callable_now) != query.state for one in offerings.values()
     )
 
 
@@ -316,8 +342,8 @@ def assumptions(columns: Sequence[RateColumn]) -> list[str]:
     """What is charged for the classes that no column has a price of its own for, in words."""
     said = {
         "cached_input": "Cached input has no price of its own: it costs what other input does.",
-        "cache_write_5m": "Cache writes have no price of their own: where they are reported, they cost 1.25 x input.",
-        "cache_write_1h": "Cache writes for an hour have no price of their own: they cost 2 x input or more.",
+        "cache_write_5m": "Cache writes have no price of their own: where they are reported, they cost 1.25 × input.",  # noqa: RUF001
+        "cache_write_1h": "Cache writes for an hour have no price of their own: they cost 2 × input or more.",  # noqa: RUF001
     }
     return [words for name, words in said.items() if columns and all(name in one.assumed for one in columns)]
 
@@ -336,6 +362,7 @@ def compare(visit: Visit, chosen: list[str]) -> Response:
     callable_now = frozenset(visit.parts.callable_models())
     known = [offerings[one] for one in chosen if one in offerings]
     shown = known[:COMPARED_MAX]
+    query = read_query(visit.request.query_params)
     usage = my_usage(visit)
     costs: list[int | None] = [
         None if one.rates is None else reports.would_have_cost(usage.buckets, one.rates) for one in shown
@@ -347,7 +374,7 @@ def compare(visit: Visit, chosen: list[str]) -> Response:
             "state": state_of(one, callable_now),
             "rates": None if one.rates is None else _column("", one.rates),
             "would_cost": cost,
-            "without": _compare_url([other.model.id for other in shown if other is not one]),
+            "without": _compare_url(query, [other.model.id for other in shown if other is not one]),
         }
         for one, cost in zip(shown, costs, strict=True)
     ]
@@ -364,11 +391,23 @@ def compare(visit: Visit, chosen: list[str]) -> Response:
         left_out=len(known) - len(shown),
         unknown=len(chosen) - len(known),
         address=address_of,
+        query=query,
+        room=len(shown) < COMPARED_MAX,
+        suggested=_suggested(offerings, callable_now, {one.model.id for one in shown}),
     )
 
 
-def _compare_url(ids: list[str]) -> str:
-    return f"/models?{urlencode([('compare', one) for one in ids])}" if ids else "/models"
+def _suggested(offerings: Mapping[str, Offering], callable_now: frozenset[str], shown: set[str]) -> list[str]:
+    """Names to add to a comparison: what can be called first, and no more than a page should carry."""
+    others = (one for one in offerings.values() if one.model.id not in shown)
+    ordered = sorted(others, key=lambda one: _STATE_ORDER[state_of(one, callable_now)])
+    return [one.model.id for one in ordered[:SUGGESTED_MAX]]
+
+
+def _compare_url(query: ModelQuery, ids: list[str]) -> str:
+    """The comparison of these under the filters of the list, which lead back to it; without any the list itself."""
+    pairs = [*query.texts.items(), *(("compare", one) for one in ids)]
+    return f"/models?{urlencode(pairs)}" if ids else query.url()
 
 
 ROUTES = (

@@ -80,6 +80,7 @@ def show(visit: Visit) -> Response:
     by_day = store.usage_by_day(me.account_id, since=min(first_day, month_start), until=now + HOUR_MS)
     rows = store.page_keys(KeyFilter(user_id=me.id), now=now, limit=51)
     funds = accounts.balance(store, me)
+    has_called = _has_called(store, me, by_day)
     spent = _sums(store, me, by_day, today=today, month_start=month_start, now=now)
     return visit.render(
         "overview/show.html",
@@ -89,12 +90,12 @@ def show(visit: Visit) -> Response:
         spent=spent,
         month_limit=common_limit(rows, "monthly"),
         day_limit=common_limit(rows, "daily"),
-        alerts=_alerts(visit, funds, by_day),
+        alerts=_alerts(visit, funds, by_day, has_called=has_called),
         chart=spend_chart(by_day, first_day=first_day, days=CHART_DAYS, caption="Spend by day and model, 14 days"),
         has_chart=any(bucket.start >= first_day for bucket in by_day),
         top=_top_keys(store, me, month),
         has_keys=bool(rows),
-        steps=_first_steps(visit, has_keys=bool(rows)) if not _has_called(store, me, by_day) else None,
+        steps=None if has_called else _first_steps(visit, has_keys=bool(rows), has_money=_free(funds) > 0),
     )
 
 
@@ -126,10 +127,19 @@ def _has_called(store: AdministrationStore, me: User, by_day: list[UsageBucket])
     return bool(by_day) or bool(store.list_log(account_id=me.account_id, limit=1))
 
 
-def _first_steps(visit: Visit, *, has_keys: bool) -> dict[str, object]:
-    """The way to the first call, with the reader's own address in it."""
+def _free(funds: Balance) -> int:
+    return funds.posted_nano - funds.held_nano
+
+
+def _first_steps(visit: Visit, *, has_keys: bool, has_money: bool) -> dict[str, object]:
+    """The way to the first call, with the reader's own address in it. Without money it begins there."""
     model = token_models.cheapest(visit, ()) or snippets.MODEL_PLACEHOLDER
-    return {"has_keys": has_keys, "model": model, "snippet": snippets.call("openai_chat", visit.base_url, model)}
+    return {
+        "has_keys": has_keys,
+        "has_money": has_money,
+        "model": model,
+        "snippet": snippets.call("openai_chat", visit.base_url, model),
+    }
 
 
 def _top_keys(store: AdministrationStore, me: User, month: str) -> list[TopKey]:
@@ -149,13 +159,20 @@ def _top_keys(store: AdministrationStore, me: User, month: str) -> list[TopKey]:
 # --- alerts ---------------------------------------------------------------------------------------
 
 
-def _alerts(visit: Visit, funds: Balance, by_day: list[UsageBucket]) -> list[Alert]:
+def _alerts(visit: Visit, funds: Balance, by_day: list[UsageBucket], *, has_called: bool) -> list[Alert]:
     """The worst first."""
     store, me, now = visit.store, visit.me, visit.now
     pace_since = now - now % DAY_MS - (PACE_DAYS - 1) * DAY_MS
     pace_nano = sum(bucket.cost_nano for bucket in by_day if bucket.start >= pace_since)
     return [
-        *_account_alerts(me, funds, pace_nano),
+        *_account_alerts(
+            me,
+            funds,
+            pace_nano,
+            warning_nano=warning_level(me, visit.instance.low_balance_nano),
+            has_called=has_called,
+            action="Top up" if visit.is_admin else "Add money",
+        ),
         *_provider_alerts(visit),
         *_stopped_alerts(store, me, now),
         *_limit_forecasts(store, me, now),
@@ -163,23 +180,34 @@ def _alerts(visit: Visit, funds: Balance, by_day: list[UsageBucket]) -> list[Ale
     ]
 
 
-def _account_alerts(me: User, funds: Balance, pace_nano: int) -> list[Alert]:
+def warning_level(me: User, everybodys_nano: int) -> int:
+    """The free balance in nano-USD under which a person is warned: the own choice, or everybody's. 0 warns never."""
+    return me.low_balance_nano if me.low_balance_nano is not None else everybodys_nano
+
+
+def _account_alerts(
+    me: User, funds: Balance, pace_nano: int, *, warning_nano: int, has_called: bool, action: str
+) -> list[Alert]:
     alerts = []
     if me.status == "frozen":
         who = "Only an administrator can lift that." if me.frozen_by == "admin" else "You can lift it under Security."
         alerts.append(Alert("danger", f"Your account is frozen: no token can spend. {who}", "/security", "Security"))
-    free = funds.posted_nano - funds.held_nano
+    free = _free(funds)
+    if free <= 0 and not has_called:
+        said = f"Your balance is {formats.usd_cost(free)}. Add money before the first call."
+        alerts.append(Alert("warn", said, "/billing", action))
+        return alerts
     if free <= 0:
-        alerts.append(Alert("danger", "Your balance is used up: calls are answered 402.", "/billing", "Top up"))
+        alerts.append(Alert("danger", "Your balance is used up: calls are answered 402.", "/billing", action))
         return alerts
     days = days_left(free, pace_nano)
-    is_low = me.low_balance_nano is not None and free < me.low_balance_nano
+    is_low = free < warning_nano
     if is_low or days is not None:
         lasts = "" if days is None else f" At the pace of the last {PACE_DAYS} days it lasts {about_days(days)}."
         said = f"Your balance is {formats.usd_short(free)}"
         if is_low:
-            said += f", under the {formats.usd_short(me.low_balance_nano)} at which you want to be warned"
-        alerts.append(Alert("warn", f"{said}.{lasts}", "/billing", "Top up"))
+            said += f", under the warning level of {formats.usd_short(warning_nano)}"
+        alerts.append(Alert("warn", f"{said}.{lasts}", "/billing", action))
     return alerts
 
 

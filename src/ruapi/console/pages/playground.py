@@ -186,9 +186,9 @@ def _page(
         status=status,
         keys=keys,
         chosen=chosen,
-        # The script narrows the list to what the chosen key may call; without it the first key's counts.
-        models=names[:MODELS_MAX],
-        allowed=frozenset(allowed),
+        # All of them, because the key may be changed: the script narrows the list to what that one may call.
+        models=[(name, name) for name in _offered(names, model)],
+        listed=len(names) <= MODELS_MAX,
         model=model,
         turns=turns,
         turns_json=msgspec.json.encode(turns).decode(),
@@ -197,6 +197,12 @@ def _page(
         streams="stream" in form if form.fields else True,
         code=_code(visit, model),
     )
+
+
+def _offered(names: list[str], model: str) -> list[str]:
+    """The names to choose from, and the chosen one when it is none of them: the API says what is wrong with it."""
+    offered = names[:MODELS_MAX]
+    return offered if model in offered or not model else [model, *offered]
 
 
 def show_code(visit: Visit) -> Response:

@@ -11,7 +11,7 @@ from ruapi.administration import management_keys, security
 from ruapi.administration.leaks import TrafficReport, traffic_of
 from ruapi.console import cookies
 from ruapi.console.forms import Form
-from ruapi.console.gate import CONFIRMATION, get, post
+from ruapi.console.gate import CONFIRMATION, ORIGIN, get, origin_of, post
 from ruapi.console.visit import Flash, Visit, local_path
 from ruapi.errors import AuthenticationFailed, InvalidInput, NotFound, TooManyAttempts
 from ruapi.storage.interface import AdministrationStore
@@ -48,15 +48,20 @@ def show(visit: Visit, *, status: int = 200) -> Response:
 
 def show_confirmation(visit: Visit, *, status: int = 200) -> Response:
     """Ask for the password, or a passkey, before a page that needs a fresh proof."""
+    following = local_path(visit.form.text("next") or visit.query("next"))
+    origin = origin_of(visit, but=following)
     return visit.render(
         "confirm.html",
         title="Confirm it is you",
         section=SECTION,
         status=status,
         action="/security/confirm",
-        carried=[],
+        passkey_action="/security/confirm/passkey",
+        passkey_field="answer",
+        carried=[("next", following), (ORIGIN, origin)],
+        dropped=False,
+        origin=origin,
         has_passkeys=bool(visit.store.list_passkeys(visit.me.id)),
-        next=local_path(visit.form.text("next") or visit.query("next")),
     )
 
 

@@ -1,6 +1,7 @@
 """Tokens: the list, one token, and stopping them. What makes or shows a secret is in ``token_secrets``.
 
-An administrator sees and stops other people's tokens too, and nothing more: only owners get to secrets and terms.
+An administrator sees and stops other people's tokens too. Secrets and terms are changed here by owners only; whoever
+provisions keys for others does so through the management API, which is audited.
 """
 
 from __future__ import annotations
@@ -97,11 +98,6 @@ class Filters:
         }
         query = urlencode({name: value for name, value in values.items() if value})
         return f"/tokens?{query}" if query else "/tokens"
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether anything is left out."""
-        return bool(self.state or self.model or self.unused or self.text)
 
 
 def _filters(visit: Visit) -> Filters:
@@ -389,7 +385,7 @@ _ACTIONS = {"disable": "Disable", "revoke": "Revoke"}
 def stop_selected(visit: Visit) -> Response:
     """Disable or revoke the selected tokens, and wait for the servers once."""
     act: dict[str, Callable[[list[Key]], list[Key]]] = {
-        "disable": lambda chosen: keys.disable_many(visit.store, chosen),
+        "disable": lambda chosen: keys.disable_many(visit.store, chosen, now=visit.now),
         "revoke": lambda chosen: keys.delete_many(visit.store, chosen, now=visit.now),
     }
     action = visit.form.text("action")

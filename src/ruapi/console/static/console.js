@@ -79,6 +79,7 @@
   const styles = {
     full: { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
     minute: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+    second: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
     day: { day: "numeric", month: "short", year: "numeric" },
     time: { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
   };
@@ -113,21 +114,6 @@
     }
   };
 
-  const filterList = (input) => {
-    const list = document.getElementById(input.dataset.filterList);
-    if (!list) return;
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    for (const item of all("[data-filter-text]", list)) {
-      const text = item.dataset.filterText.toLowerCase();
-      item.hidden = !words.every((word) => text.includes(word));
-      if (!item.hidden) shown += 1;
-    }
-    const nothing = list.querySelector("[data-filter-empty]");
-    if (nothing) nothing.hidden = shown > 0;
-    announce(shown === 1 ? "1 match" : `${shown} matches`);
-  };
-
   const countSelected = (scope) => {
     const boxes = all("[data-select-row]", scope);
     const ticked = boxes.filter((box) => box.checked).length;
@@ -135,7 +121,9 @@
       box.checked = ticked > 0 && ticked === boxes.length;
       box.indeterminate = ticked > 0 && ticked < boxes.length;
     }
-    const line = (scope.closest(".card") || document).querySelector("[data-selected-count]");
+    const card = scope.closest(".card") || document;
+    for (const button of all(".bulk-bar button", card)) button.disabled = ticked === 0;
+    const line = card.querySelector("[data-selected-count]");
     if (line) {
       line.dataset.words ??= line.textContent;
       line.textContent = ticked ? `${ticked} selected` : line.dataset.words;
@@ -207,12 +195,15 @@
 
   // --- wiring ---------------------------------------------------------------------------------------
 
+  const countAll = (within) => {
+    for (const region of all("[data-rows]", within)) if (region.querySelector("[data-select-row]")) countSelected(region);
+  };
   const refresh = (within) => {
     localTimes(within);
     showWhen(within);
     all("[data-needs-script]", within).forEach((element) => { element.hidden = false; });
     all("input[data-confirm]", within).forEach(confirmTyped);
-    all("[data-rows]", within).forEach((region) => { if (region.querySelector("[data-select-row]")) countSelected(region); });
+    countAll(within);
     scrollRegions();
   };
 
@@ -231,7 +222,6 @@
   const onInput = (event) => {
     const field = event.target;
     if (!(field instanceof HTMLElement)) return;
-    if (field.dataset.filterList !== undefined) { filterList(field); return; }
     if (field.dataset.confirm !== undefined) confirmTyped(field);
     const scope = field.closest("[data-rows]");
     if (scope && field.dataset.selectAll !== undefined) {
@@ -259,6 +249,7 @@
     asked = null;
   });
   window.addEventListener("beforeunload", guard);
+  window.addEventListener("pageshow", () => countAll(document)); // a browser that goes back ticks the boxes again
   window.addEventListener("resize", scrollRegions);
   document.addEventListener("toggle", scrollRegions, true);
 

@@ -1,7 +1,8 @@
 // Passkeys: a form with data-passkey asks the authenticator first and carries its answer.
 //   data-passkey="get" | "create"   what is asked
 //   data-passkey-options="/path"    where the question is fetched (POST with the form's CSRF token)
-// The form has a hidden field "answer", a [data-passkey-error] for what went wrong, and is hidden until the browser
+//   data-passkey-field="name"       the hidden field that takes the answer, "answer" without
+// The form has that hidden field, a [data-passkey-error] for what went wrong, and is hidden until the browser
 // is known to have passkeys (data-needs-passkeys). Without this script it never shows.
 "use strict";
 (() => {
@@ -37,14 +38,16 @@
   };
 
   for (const form of document.querySelectorAll("form[data-passkey]")) {
+    const answer = form.elements[form.dataset.passkeyField || "answer"];
     form.addEventListener("submit", async (event) => {
-      if (form.elements.answer.value) return;
+      if (answer.value) return;
       event.preventDefault();
       const problem = form.querySelector("[data-passkey-error]");
       problem.hidden = true;
       try {
-        form.elements.answer.value = JSON.stringify(await ask(form));
-        form.submit();
+        answer.value = JSON.stringify(await ask(form));
+        // Not form.submit(): a field of a carried form may have that name.
+        HTMLFormElement.prototype.submit.call(form);
       } catch (error) {
         problem.textContent = words(error);
         problem.hidden = false;

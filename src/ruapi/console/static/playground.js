@@ -398,18 +398,20 @@
     field("message").focus();
   });
 
-  // Only the models that the chosen token may call are offered; a name can be typed all the same.
-  const models = Array.from(document.querySelectorAll("#model-list option"), (option) => option.value);
+  // Only the models that the chosen token may call are offered. Where there are too many for a list, a name is typed.
+  const modelList = form.querySelector("select[data-models]") ?? document.getElementById("model-list");
+  const models = Array.from(modelList.querySelectorAll("option"), (option) => option.value);
   function offerModels() {
+    const before = field("model").value;
     const patterns = (field("key").selectedOptions[0]?.dataset.models ?? "").split(" ").filter(Boolean);
     const fits = patterns.map((pattern) => new RegExp(
       `^${pattern.split("*").map((piece) => piece.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*")}$`, "s"));
     const offered = models.filter((name) => !fits.length || fits.some((fit) => fit.test(name)));
-    document.getElementById("model-list").replaceChildren(...offered.map((name) => {
-      const option = document.createElement("option");
-      option.value = name;
-      return option;
-    }));
+    modelList.replaceChildren(...offered.map((name) => new Option(name, name)));
+    if (modelList !== field("model")) return;
+    if (offered.includes(before)) field("model").value = before;
+    if (!offered.length) modelList.append(new Option("This token may call none of the models here", ""));
+    if (field("model").value !== before) field("model").dispatchEvent(new Event("change", { bubbles: true }));
   }
   field("key").addEventListener("change", offerModels);
   offerModels();

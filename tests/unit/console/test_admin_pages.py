@@ -1,0 +1,78 @@
+"""What the administration's pages make of rows: how a channel does, what an event changed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ruapi.console.pages.admin_audit import Change, changes_of
+from ruapi.console.pages.admin_channels import DEGRADED_CALLS_MIN, HOUR_MS, HOURS, doing
+from ruapi.storage.records import AuditEvent, UsageBucket
+
+NOW = 1_795_000_000_000
+HOUR = NOW // HOUR_MS * HOUR_MS
+
+
+@pytest.mark.parametrize(
+    ("calls", "callers_mistakes", "failures", "words"),
+    [
+        (0, 0, 0, "No calls yet"),
+        (1, 0, 0, "Healthy"),
+        (100, 90, 0, "Healthy"),  # a caller's mistake is none of the channel's
+        (100, 0, 4, "Healthy"),
+        (100, 0, 5, "Degraded"),
+        (DEGRADED_CALLS_MIN, 0, DEGRADED_CALLS_MIN, "Degraded"),
+        (DEGRADED_CALLS_MIN - 1, 0, 1, "Few calls"),
+    ],
+)
+def test_a_channel_is_judged_by_its_own_failures(calls: int, callers_mistakes: int, failures: int, words: str) -> None:
+    buckets = [UsageBucket(start=HOUR, requests=calls, errors=callers_mistakes + failures)] if calls else []
+    did = doing(buckets, {HOUR: failures} if failures else {}, now=NOW)
+    assert (did.requests, did.failures, did.state[1]) == (calls, failures, words)
+    assert did.failures_by_hour == [0] * (HOURS - 1) + [failures]
+
+
+def test_the_first_token_is_the_mean_of_those_that_were_timed() -> None:
+    buckets = [
+        UsageBucket(start=HOUR - HOUR_MS, requests=3, first_tokens=2, first_token_ms=100),
+        UsageBucket(start=HOUR, requests=1, first_tokens=1, first_token_ms=200),
+        UsageBucket(start=HOUR - HOURS * HOUR_MS, requests=9, first_tokens=9, first_token_ms=9_000),  # a day ago
+    ]
+    did = doing(buckets, {}, now=NOW)
+    assert (did.requests, did.first_token_ms, did.first_token_ms_by_hour[-2:]) == (4, 100, [50, 200])
+
+
+@pytest.mark.parametrize(
+    ("action", "changes", "told"),
+    [
+        ("code.create", {"value_nano": [None, 10_000_000_000]}, Change("value", None, "$10")),
+        ("key.edit", {"limit_nano": [500_000_000, None]}, Change("spend limit", "$0.5", "nothing")),
+        (
+            "key.delete",
+            {"deleted_at": [None, 1_795_639_314_401]},
+            Change("deleted at", None, "2026-11-25 20:41:54 UTC"),
+        ),
+        ("user.password", {"password_hash": ["…", "…"]}, Change("password", None, "changed")),
+        ("user.password", {"password_hash": [None, "…"]}, Change("password", None, "set")),
+        ("user.edit", {"password_hash": ["…", None]}, Change("password", None, "removed")),
+        ("channel.edit", {"secret_sealed": ["…", "…"]}, Change("secret", None, "changed")),
+        ("channel.edit", {"models": [[["a", "a"]], [["a", "b"], ["c", "c"]]]}, Change("models", "a", "a=b, c")),
+        ("key.edit", {"browser_use": [False, True]}, Change("browser use", "no", "yes")),
+        ("key.edit", {"models": [["gpt-5*"], []]}, Change("models", "gpt-5*", "nothing")),
+        ("setting.save", {"low_balance_nano": ["5000000000", "0"]}, Change("low balance", "$5", "$0")),
+        ("setting.save", {"base_url": [None, '"https://ai.example.com"']}, Change("base url", None, "https://ai.example.com")),
+        (
+            "model.price",
+            {"rates": [None, {"input": 2_000_000_000, "output": 37_500_000, "tiers": []}]},
+            Change("rates", None, "input $2.00, output $0.0375"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_change_is_told_in_words(action: str, changes: dict[str, list[Any]], told: Change) -> None:
+    event = AuditEvent(
+        id="aud_1", time=NOW, actor_kind="user", actor_id="", actor_name="", address="", action=action,
+        target_kind="", target_id="", target_name="", changes=json.dumps(changes),
+    )  # fmt: skip
+    assert changes_of(event) == [told]

@@ -261,7 +261,7 @@ def test_prices_are_set_and_marked_up(office: Office, page: Page, complaints: Co
     tick.check()
     page.get_by_label("sell at cost plus").fill("20")
     page.get_by_role("button", name="Set prices").click()
-    expect(page.get_by_role("status")).to_contain_text("1 prices follow the catalogue with 20 %.")
+    expect(page.get_by_role("status")).to_contain_text("1 price was set: the catalogue's, +20 %.")
     shown = office.gateway.cli_json("models", "show", name)
     page.goto(f"/admin/price?model={name}")
     expect(page.get_by_label("Input", exact=True)).to_have_value(str(shown["input"]))

@@ -131,7 +131,10 @@ def mark_up(visit: Visit) -> Response:
     if number is None:
         return show_list(visit, status=422)
     return visit.redirect(
-        "/admin/models", flash=Flash("ok", f"{number} prices were set: the catalogue's, {percent:+d} %.")
+        "/admin/models",
+        flash=Flash(
+            "ok", f"{number} {'price was' if number == 1 else 'prices were'} set: the catalogue's, {percent:+d} %."
+        ),
     )
 
 

@@ -115,5 +115,5 @@ def test_many_at_once_are_served_or_sent_away_and_never_queue_without_bound():
     with ThreadPoolExecutor(24) as pool:
         answers = [answer.result() for answer in [pool.submit(verify) for _ in range(24)]]
     assert set(answers) <= {"True", "busy"}
-    assert answers.count("True") >= 17  # one at a time and sixteen who wait
+    assert answers.count("True") >= 4  # one at a time and three who wait
     assert verify_password("correct horse", stored)  # every place was given back

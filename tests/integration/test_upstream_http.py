@@ -761,7 +761,9 @@ def test_a_compressed_bomb_is_not_unpacked(run):
     run(scenario())
 
 
-@pytest.mark.parametrize("data", [gzip.compress(TEXT, mtime=0)[:-9], b"no gzip", gzip.compress(b"a", mtime=0) + b"more"])
+@pytest.mark.parametrize(
+    "data", [gzip.compress(TEXT, mtime=0)[:-9], b"no gzip", gzip.compress(b"a", mtime=0) + b"more"]
+)
 def test_a_damaged_compressed_answer_is_reported(run, data):
     async def script(line: Line) -> None:
         while True:

@@ -3,9 +3,9 @@
 Seeds 10,000 keys and 1,000,000 calls (``console_data``), serves them with ``ruapi serve``, signs the owner in as a
 browser would, and asks for each page over one kept connection, twenty times after one for the caches.
 
-Printed is the time to the last byte of the answer on loopback, and the server's own processor time for it, which
-holds on a busy machine where the former does not. Exits with 1 when a page takes more than 50 ms of the processor,
-or more than 50 ms at its best: then it is slow whoever else works here.
+Printed is the time to the last byte of the answer on loopback, and the server's own processor time meanwhile (the proof
+of the books, which begins with a server, is in it for the first pages). Exits with 1 when a page's median is over 50 ms:
+run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def main(keys: int, log_rows: int) -> int:
             used = processor_ms(gateway.pid)
             times = [browser.ask(path)[2] for _ in range(ROUNDS)]
             cpu = (processor_ms(gateway.pid) - used) / ROUNDS
-            is_slow = max(cpu, min(times)) > TARGET_MS
+            is_slow = statistics.median(times) > TARGET_MS
             slow += is_slow
             figures = f"{cpu:10.1f}{statistics.median(times):10.1f}{min(times):10.1f}{max(times):10.1f}"
             mark = "  over the target" if is_slow else ""

@@ -4,8 +4,8 @@ Seeds 10,000 keys and 1,000,000 calls (``console_data``), serves them with ``rua
 browser would, and asks for each page over one kept connection, twenty times after one for the caches.
 
 Printed is the time to the last byte of the answer on loopback, and the server's own processor time meanwhile (the proof
-of the books, which begins with a server, is in it for the first pages). Exits with 1 when a page's median is over 50 ms:
-run it on a machine that does nothing else.
+of the books, which begins with a server, is in it for the first pages). Exits with 1 when a page's median is over
+50 ms: run it on a machine that does nothing else.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ run: setup ## install what is needed and serve a demo: a local model, a balance,
 
 test: $(VENV)/.stamp-test $(CLIENTS)/.stamp $(NODE)/node_modules/.stamp ## install what the tests need and run them all (ARGS='-k ledger')
 	@tools/get-chromium
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 setup: $(VENV)/.stamp-run ## make .venv/bin/ruapi; instant when nothing changed
 

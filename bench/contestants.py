@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.gateway_process import GatewayProcess, free_port
+from tests.gateway_process import GatewayProcess, ReservedPort
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 START_SECONDS_MAX = 20.0
@@ -120,7 +120,8 @@ def run_provider(cores: Cores) -> Iterator[Contestant]:
 @contextlib.contextmanager
 def run_nginx(folder: Path, provider: Contestant, cores: Cores) -> Iterator[Contestant]:
     """Debian's nginx with a configuration of its own, on a loopback port."""
-    port = free_port()
+    reserved = ReservedPort()
+    port = reserved.number
     configuration = folder / "nginx.conf"
     configuration.write_text(
         NGINX_CONFIGURATION.format(
@@ -138,6 +139,7 @@ def run_nginx(folder: Path, provider: Contestant, cores: Cores) -> Iterator[Cont
         yield Contestant("nginx", f"http://127.0.0.1:{port}", process.pid)
     finally:
         _end(process)
+        reserved.release()
 
 
 @contextlib.contextmanager

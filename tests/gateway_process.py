@@ -72,11 +72,35 @@ class CreatedKey:
     secret: str
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class ReservedPort:
+    """A loopback port for a program that must be told one, and may be stopped and started on it again.
+
+    Ports lie below those that systems give away by themselves. Who reserves one keeps another port bound, so that
+    no two test runs, nor two processes of one run, are given the same.
+    """
+
+    _FIRST, _COUNT = 12_000, 4_000
+
+    def __init__(self) -> None:
+        start = os.getpid() * 61 % self._COUNT  # processes that start together look in different places
+        for step in range(self._COUNT):
+            self.number = self._FIRST + (start + step) % self._COUNT
+            self._claim = socket.socket()
+            try:
+                self._claim.bind(("127.0.0.1", self.number + self._COUNT))
+                with socket.socket() as probe:
+                    # As servers do: what a closed connection leaves behind on the port is nobody's program.
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", self.number))
+            except OSError:
+                self._claim.close()
+            else:
+                return
+        raise RuntimeError("every port for tests is taken")
+
+    def release(self) -> None:
+        """Let others have it."""
+        self._claim.close()
 
 
 class GatewayProcess:
@@ -89,10 +113,15 @@ class GatewayProcess:
         settings: Mapping[str, str] | None = None,
         launcher: Sequence[str] = (),
         python: str = sys.executable,
+        served_port: int | None = None,
     ):
-        """``settings`` are ``RUAPI_*`` variables; ``launcher`` stands before it (``taskset -c 0``)."""
+        """``settings`` are ``RUAPI_*`` variables; ``launcher`` stands before it (``taskset -c 0``).
+
+        ``served_port`` is that of a server which somebody else has started on this home.
+        """
         self.home = home
-        self.port = free_port()
+        self._served_port = served_port
+        self._reserved: ReservedPort | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self._program = [python, "-m", "ruapi"]
         self._launcher = list(launcher)
@@ -101,6 +130,15 @@ class GatewayProcess:
         home.mkdir(parents=True, exist_ok=True)
 
     # --- the server ---
+
+    @property
+    def port(self) -> int:
+        """Where it serves, the same after each start."""
+        if self._served_port is not None:
+            return self._served_port
+        if self._reserved is None:
+            self._reserved = ReservedPort()
+        return self._reserved.number
 
     @property
     def base_url(self) -> str:
@@ -170,6 +208,8 @@ class GatewayProcess:
     def __exit__(self, *_: object) -> None:
         if self.process is not None:
             self.kill()
+        if self._reserved is not None:
+            self._reserved.release()
 
     # --- its commands ---
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 
 import pytest
 
@@ -128,10 +130,26 @@ def test_a_running_server_obeys_before_the_command_returns(home):
     assert home.get("/v1/models", key=rotated["key"]).status == 401
 
 
+def freeze_between_writes(home: GatewayProcess) -> None:
+    """Stop the server where it stands, but not while it holds the lock for writing: the command needs that."""
+    database = sqlite3.connect(home.home / "ruapi.db", timeout=0, isolation_level=None)
+    with contextlib.closing(database):
+        while True:
+            os.kill(home.pid, signal.SIGSTOP)
+            os.waitpid(home.pid, os.WUNTRACED)
+            try:
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                os.kill(home.pid, signal.SIGCONT)
+            else:
+                database.execute("ROLLBACK")
+                return
+
+
 def test_a_server_that_cannot_obey_is_reported_and_the_change_is_kept(home):
     key = home.create_key("laptop")
     home.start()
-    os.kill(home.pid, signal.SIGSTOP)
+    freeze_between_writes(home)
     try:
         done = home.run("keys", "disable", "laptop")
     finally:

@@ -140,12 +140,11 @@ def test_a_second_run_finds_owner_balance_and_key_and_gives_the_key_a_new_secret
             told = json.loads(demo.printed)
             homes.append(told["home"])
             secrets.append(told["key"])
-            with GatewayProcess(Path(told["home"])) as place:
-                place.port = int(told["base_url"].rpartition(":")[2])
-                for secret in secrets:  # the one before still works, too
-                    answer = place.get("/v1/key", key=secret)
-                    assert answer.status == 200
-                listed = [place.cli_json(noun, "list")["data"] for noun in ("channels", "users", "keys")]
+            place = GatewayProcess(Path(told["home"]), served_port=int(told["base_url"].rpartition(":")[2]))
+            for secret in secrets:  # the one before still works, too
+                answer = place.get("/v1/key", key=secret)
+                assert answer.status == 200
+            listed = [place.cli_json(noun, "list")["data"] for noun in ("channels", "users", "keys")]
             assert demo.stop(signal.SIGTERM) == 0
 
     assert homes == [str(tmp_path / "ruapi-demo")] * 2

@@ -121,15 +121,19 @@ class SQLiteStore(AdministrationVerbs):
             self._writer = None
         if self._reader_thread is not None:
             self._reader_thread.shutdown()
-        for connection in (self._writer_connection, self._reader, self._administration):
+        for connection in (self._writer_connection, self._reader):
             if connection is not None:
                 connection.close()
+        # A thread may be in the midst of an administrative verb that nobody waits for any more.
+        with self._lock:
+            self._administration.close()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[apsw.Connection]:
         """One administrative transaction, with the write lock from its start."""
         with self._lock:
             connection = self._administration
+            _refuse_closed(connection)
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
@@ -153,6 +157,7 @@ class SQLiteStore(AdministrationVerbs):
         """One administrative look at the database, all of it as of one moment."""
         with self._lock:
             connection = self._administration
+            _refuse_closed(connection)
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -271,6 +276,14 @@ class SQLiteStore(AdministrationVerbs):
         with self.reading() as connection:
             rows = list(connection.execute("SELECT id, generation_seen FROM boot WHERE ended_at IS NULL"))
         return [row for row in rows if self.boots.is_alive(row[0])]
+
+
+def _refuse_closed(connection: apsw.Connection) -> None:
+    """Tell a verb that comes after ``close``, from a thread that outlived the server, in words that callers know."""
+    try:
+        connection.db_filename("main")
+    except apsw.ConnectionClosedError as fault:
+        raise Unavailable("the store is closed") from fault
 
 
 def _touch_keys(connection: apsw.Connection, used: dict[bytes | str, int]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from google.genai import types
 
 from ruapi.canon.events import (
     ArgumentsAdded,
@@ -360,7 +361,6 @@ def test_failing_at_any_time():
 
 
 def test_the_official_sdk_reads_everything():
-    types = pytest.importorskip("google.genai.types")
     response = respond(
         Reasoning(text="Hm", signature=Signature(origin=CLAUDE, kind="signature", value="ab")),
         Text(

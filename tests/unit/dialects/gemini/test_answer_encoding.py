@@ -373,11 +373,11 @@ def test_the_official_sdk_reads_everything():
         usage=Usage(input_tokens=1, output_tokens=2, reasoning_tokens=1, input_audio_tokens=1),
     )
     body, _ = whole(response)
-    parsed = types.GenerateContentResponse.model_validate(body)  # unknown fields are forbidden
+    parsed: Any = types.GenerateContentResponse.model_validate(body)  # unknown fields are forbidden
     assert parsed.candidates[0].content.parts[2].function_call.args == {"x": 1}
     assert parsed.text == "Größe"
     frames, _ = streamed(response)
-    chunks = [types.GenerateContentResponse.model_validate(frame) for frame in frames]
+    chunks: list[Any] = [types.GenerateContentResponse.model_validate(frame) for frame in frames]
     assert "".join(chunk.text or "" for chunk in chunks) == "Größe"
     assert chunks[-1].usage_metadata.total_token_count == 3
 

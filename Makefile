@@ -32,7 +32,8 @@ run: setup ## install what is needed and serve a demo: a local model, a balance,
 
 test: $(VENV)/.stamp-test $(CLIENTS)/.stamp $(NODE)/node_modules/.stamp ## install what the tests need and run them all (ARGS='-k ledger')
 	@tools/get-chromium
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	@# In the order of their names the short files of tests/unit come last, so that no core waits long for another.
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 setup: $(VENV)/.stamp-run ## make .venv/bin/ruapi; instant when nothing changed
 

@@ -34,7 +34,10 @@ def _span(since: int | None, until: int | None, now: int) -> tuple[int, int]:
 
 @router.get("/days", response_model=UsageAnswer, summary="Sum by day and model")
 def usage_by_day(visit: AnyVisit, user_id: Whose = None, since: Since = None, until: Until = None) -> Any:
-    """UTC days, oldest first; name is the model. The last 30 days unless said otherwise; whole hours count."""
+    """UTC days, oldest first; name is the model, empty for calls that reached no channel.
+
+    The last 30 days unless said otherwise; whole hours count.
+    """
     owner = visit.whose(user_id)
     start, end = _span(since, until, visit.now)
     found = visit.store.usage_by_day(owner.account_id if owner else None, since=start, until=end)
@@ -75,7 +78,7 @@ def usage_by_key(
 
 @router.get("/key", response_model=UsageAnswer, summary="Sum a key by day and model")
 def usage_of_key(visit: AnyVisit, key_id: Annotated[KeyId, Query()], since: Since = None) -> Any:
-    """UTC days, oldest first; name is the model."""
+    """UTC days, oldest first; name is the model, empty for calls that reached no channel."""
     key = visit.key(key_id)
     start, end = _span(since, None, visit.now)
     found = visit.store.usage_of_key_by_day(key.id, since_day=day_of(start))

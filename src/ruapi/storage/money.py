@@ -247,7 +247,10 @@ def append_log(transaction: Transaction, row: LogRow) -> None:
     transaction.execute(statements.INSERT_LOG, msgspec.structs.astuple(row))
     if transaction.changes() == 0:
         return
-    time, account_id, key_id, model, cost = row.time, row.account_id, row.key_id, row.model, row.cost_nano
+    time, account_id, key_id, cost = row.time, row.account_id, row.key_id, row.cost_nano
+    # A caller may write anything for a model: calls that reached no channel are summed up under no name, so that
+    # the sums are as many as the models that exist.
+    model = row.model if row.channel or cost else ""
     timed = row.first_token_ms is not None
     transaction.execute(
         statements.ADD_TO_HOUR,

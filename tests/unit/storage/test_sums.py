@@ -25,16 +25,17 @@ SUMMED = (
 OF_ROWS = """COUNT(*), SUM(status >= 400), SUM(input_tokens), SUM(cached_input_tokens), SUM(cache_write_tokens),
              SUM(output_tokens), COUNT(first_token_ms), COALESCE(SUM(first_token_ms), 0), SUM(cost_nano)"""
 MONTH = "strftime('%Y-%m', time / 1000, 'unixepoch')"
+MODEL = "IIF(channel <> '' OR cost_nano > 0, model, '')"  # a caller may write anything where no channel was reached
 DAY = "strftime('%Y-%m-%d', time / 1000, 'unixepoch')"
 # (what is kept, what the rows say)
 PAIRS = (
     (
         f"SELECT account_id, hour, model, channel, {', '.join(SUMMED)} FROM usage_hour WHERE account_id <> ''",
-        f"SELECT account_id, time / 3600000 * 3600000, model, channel, {OF_ROWS} FROM request_log GROUP BY 1, 2, 3, 4",
+        f"SELECT account_id, time / 3600000 * 3600000, {MODEL}, channel, {OF_ROWS} FROM request_log GROUP BY 1, 2, 3, 4",
     ),
     (
         f"SELECT hour, model, channel, {', '.join(SUMMED)} FROM usage_hour WHERE account_id = ''",
-        f"SELECT time / 3600000 * 3600000, model, channel, {OF_ROWS} FROM request_log GROUP BY 1, 2, 3",
+        f"SELECT time / 3600000 * 3600000, {MODEL}, channel, {OF_ROWS} FROM request_log GROUP BY 1, 2, 3",
     ),
     (
         "SELECT account_id, month, key_id, requests, cost_nano FROM usage_month",
@@ -42,7 +43,7 @@ PAIRS = (
     ),
     (
         "SELECT key_id, day, model, requests, input_tokens, output_tokens, cost_nano FROM usage_day",
-        f"""SELECT key_id, {DAY}, model, COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(cost_nano)
+        f"""SELECT key_id, {DAY}, {MODEL}, COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(cost_nano)
               FROM request_log GROUP BY 1, 2, 3""",
     ),
 )
@@ -89,6 +90,18 @@ def test_sums_equal_rows_whatever_is_logged_and_logged_again(rows):
             assert_sums_equal_rows(transaction)
             assert transaction.execute("SELECT COUNT(*) FROM request_log").get == len({row.request_id for row in rows})
         store.close()
+
+
+def test_what_callers_call_models_that_do_not_exist_makes_no_more_sums(store):
+    with store.transaction() as transaction:
+        for number in range(50):
+            row = LogRow(
+                request_id=f"req_{number}", time=START, account_id="acc_ada", key_id="key_1", model=f"invented-{number}",
+                channel="", client_dialect="x", upstream_dialect="", stream=False, status=404,
+            )  # fmt: skip
+            money.append_log(transaction, row)
+        for table, sums in (("usage_hour", 2), ("usage_day", 1), ("usage_month", 1)):
+            assert list(transaction.execute(f"SELECT requests FROM {table}")) == [(50,)] * sums
 
 
 @pytest.mark.parametrize("table", ["usage_hour", "usage_month", "usage_day"])

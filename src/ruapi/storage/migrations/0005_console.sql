@@ -121,6 +121,7 @@ CREATE TRIGGER audit_event_is_final_delete BEFORE DELETE ON audit_event
 
 -- Sums of an account by hour (its start in ms), kept as log rows are written. "errors" are answers of 400 and up.
 -- The account '' is everybody: its rows are the sums of all accounts, so that no page adds up thousands of those.
+-- Calls that reached no channel are summed up under the model '', since callers may write anything for one.
 CREATE TABLE usage_hour (
   account_id          TEXT NOT NULL,
   hour                INTEGER NOT NULL,
@@ -149,7 +150,7 @@ CREATE TABLE usage_month (
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO usage_hour
-SELECT account_id, time / 3600000 * 3600000, model, channel, COUNT(*), SUM(status >= 400), SUM(input_tokens),
+SELECT account_id, time / 3600000 * 3600000, IIF(channel <> '' OR cost_nano > 0, model, ''), channel, COUNT(*), SUM(status >= 400), SUM(input_tokens),
        SUM(cached_input_tokens), SUM(cache_write_tokens), SUM(output_tokens), COUNT(first_token_ms),
        COALESCE(SUM(first_token_ms), 0), SUM(cost_nano)
   FROM request_log GROUP BY 1, 2, 3, 4;

@@ -31,7 +31,8 @@ DAY = "strftime('%Y-%m-%d', time / 1000, 'unixepoch')"
 PAIRS = (
     (
         f"SELECT account_id, hour, model, channel, {', '.join(SUMMED)} FROM usage_hour WHERE account_id <> ''",
-        f"SELECT account_id, time / 3600000 * 3600000, {MODEL}, channel, {OF_ROWS} FROM request_log GROUP BY 1, 2, 3, 4",
+        f"""SELECT account_id, time / 3600000 * 3600000, {MODEL}, channel, {OF_ROWS}
+              FROM request_log GROUP BY 1, 2, 3, 4""",
     ),
     (
         f"SELECT hour, model, channel, {', '.join(SUMMED)} FROM usage_hour WHERE account_id = ''",
@@ -96,8 +97,9 @@ def test_what_callers_call_models_that_do_not_exist_makes_no_more_sums(store):
     with store.transaction() as transaction:
         for number in range(50):
             row = LogRow(
-                request_id=f"req_{number}", time=START, account_id="acc_ada", key_id="key_1", model=f"invented-{number}",
-                channel="", client_dialect="x", upstream_dialect="", stream=False, status=404,
+                request_id=f"req_{number}", time=START, account_id="acc_ada", key_id="key_1",
+                model=f"invented-{number}", channel="", client_dialect="x", upstream_dialect="", stream=False,
+                status=404,
             )  # fmt: skip
             money.append_log(transaction, row)
         for table, sums in (("usage_hour", 2), ("usage_day", 1), ("usage_month", 1)):

@@ -88,6 +88,8 @@ class Frontend:
         self._building: asyncio.Task[_Hosts | None] | None = None
         self._failed_at: float | None = None
         self._warming: asyncio.TimerHandle | None = None
+        self.loaded = asyncio.Event()
+        """Set when both have been built, or could not be."""
 
     def serve_at(self, host: str, port: int) -> None:
         """Say where the server listens, and build before long."""
@@ -137,6 +139,12 @@ class Frontend:
         return None if building.cancelled() else building.result()
 
     async def _make(self) -> _Hosts | None:
+        try:
+            return await self._load()
+        finally:
+            self.loaded.set()
+
+    async def _load(self) -> _Hosts | None:
         loop = asyncio.get_running_loop()
         try:
             built = await loop.run_in_executor(None, self._build)

@@ -687,6 +687,13 @@ def test_health_tells_of_the_server_that_answers(api: Managed):
     assert health["ready"]
     assert health["callable_models"] >= 1
     assert health["platform_loss"] == "0"
+    on_disk = sum(file.stat().st_size for file in api.gateway.home.glob("ruapi.db*") if file.suffix != ".db-shm")
+    assert 0 < health["database_bytes"] <= on_disk  # it has only grown since
+    assert health["disk_free_bytes"] > 0
+    assert health["writes_waiting"] == 0
+    told = api.gateway.get("/metrics").body.decode()
+    for name in ("writes_waiting", "database_bytes", "disk_free_bytes", "calls_in_flight", "broken_invariants"):
+        assert re.search(rf"^ruapi_{name} [0-9.e+]+$", told, re.MULTILINE), name
 
 
 def test_what_a_management_key_does_is_in_the_audit_log(api: Managed):

@@ -16,7 +16,7 @@ from ruapi.credentials.passwords import hash_password
 from ruapi.errors import Conflict, InvalidInput, NotFound
 from ruapi.identifiers import new_identifier
 from ruapi.money import format_usd
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Balance, Key, User
 
 ROLES = ("admin", "member")

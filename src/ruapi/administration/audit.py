@@ -9,7 +9,7 @@ import msgspec
 from ruapi.clock import format_instant
 from ruapi.errors import InvalidInput
 from ruapi.identifiers import new_identifier
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Actor, AuditEvent, User
 
 EVENTS_MAX = 1_000  # in one answer

@@ -20,7 +20,7 @@ from ruapi.clock import format_instant
 from ruapi.money import NANO_PER_USD, TOKENS_PER_RATE, format_usd
 from ruapi.pricing.cost import CostLine, cost_lines, cost_of
 from ruapi.pricing.rates import Rates, decode_rates
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import LogRow
 
 _decode_usage = msgspec.json.Decoder(Usage).decode

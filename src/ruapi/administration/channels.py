@@ -19,7 +19,7 @@ from ruapi.clock import format_instant
 from ruapi.credentials.sealing import Sealer
 from ruapi.errors import Conflict, InvalidInput, NotFound
 from ruapi.identifiers import new_identifier
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Channel
 
 KINDS = ("openai", "openai-compatible", "openai-responses", "anthropic", "gemini")

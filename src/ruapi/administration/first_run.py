@@ -15,7 +15,7 @@ from ruapi.administration.sign_in import SignedIn, SignIn, Visitor
 from ruapi.credentials.passwords import hash_password
 from ruapi.credentials.secrets import Secrets
 from ruapi.errors import AuthenticationFailed, Conflict
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Actor
 
 SETUP_LIFE_MS = 86_400_000

@@ -11,7 +11,7 @@ import msgspec
 
 from ruapi.administration import fields
 from ruapi.errors import InvalidInput
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 
 SIGN_UPS = ("closed", "invite")
 BASE_URL_LENGTH_MAX = 300

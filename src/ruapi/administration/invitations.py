@@ -16,7 +16,7 @@ from ruapi.credentials.passwords import hash_password
 from ruapi.credentials.secrets import Secrets
 from ruapi.errors import AuthenticationFailed, Conflict, InvalidInput, NotFound
 from ruapi.identifiers import new_identifier
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Actor, OneTimeLink, User
 
 if TYPE_CHECKING:  # the command line makes links without what signing in needs

@@ -18,7 +18,7 @@ from ruapi.credentials.secrets import Secrets
 from ruapi.errors import Conflict, InvalidInput, NotFound
 from ruapi.ledger.windows import LIMIT_RESETS, window_of
 from ruapi.money import format_usd
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Key, KeySecret, KeySpend, User
 
 STATUSES = ("active", "disabled", "deleted")

@@ -15,7 +15,7 @@ from ruapi.clock import format_instant
 from ruapi.credentials.secrets import Secrets
 from ruapi.errors import Conflict, NotFound
 from ruapi.money import format_usd
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Key
 
 ROWS_MAX = 50_000  # that a report looks at

@@ -8,7 +8,7 @@ import time
 import msgspec
 
 from ruapi.errors import Conflict
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 
 NAME = "ledger_check"
 _FINDINGS_KEPT = 20

@@ -14,7 +14,7 @@ from ruapi.clock import format_instant
 from ruapi.credentials import api_key
 from ruapi.credentials.secrets import Secrets
 from ruapi.errors import AuthenticationFailed, Conflict, InvalidInput, NotFound
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import ManagementKey, User
 
 SCOPES = ("read", "write")

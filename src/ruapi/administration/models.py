@@ -23,7 +23,7 @@ from ruapi.identifiers import new_identifier
 from ruapi.money import NANO_PER_USD, format_usd
 from ruapi.pricing.catalogue import Catalogue, Row, load_catalogue
 from ruapi.pricing.rates import Rates, TokenRates, decode_rates, encode_rates, marked_up
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Model, PriceVersion
 
 OPERATOR = "operator"

@@ -10,7 +10,7 @@ from ruapi.administration.channels import Prober
 from ruapi.clock import Clock
 from ruapi.credentials.sealing import Sealer
 from ruapi.credentials.secrets import Secrets
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 
 if TYPE_CHECKING:
     from ruapi.administration.sign_in import SignIn
@@ -60,6 +60,6 @@ class Parts:
     callable_models: Callable[[], list[str]]
     """The names of the models that can be called now."""
     health: Callable[[], dict[str, Any]]
-    """Figures of the running server: ``calls_in_flight``, ``connections``, ``started_at``, ``platform_loss_nano``."""
+    """Figures of the running server: its metrics by name, ``ready`` and ``started_at``."""
     listen_url: str
     """Where the server listens, without a path: ``http://127.0.0.1:8080``."""

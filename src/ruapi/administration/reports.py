@@ -13,7 +13,7 @@ from ruapi.errors import InvalidInput, NotFound
 from ruapi.money import format_usd
 from ruapi.pricing.cost import cost_of
 from ruapi.pricing.rates import Rates
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import LogRow, UsageBucket
 
 ROWS_MAX = 100_000

@@ -21,7 +21,7 @@ from ruapi.credentials.sealing import Sealer
 from ruapi.credentials.secrets import Secrets
 from ruapi.errors import AuthenticationFailed, Conflict, InvalidInput, NotFound
 from ruapi.identifiers import new_identifier
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import TOTP, Challenge, Key, Passkey, RecoveryCode, Session, User
 
 PASSKEYS_MAX = 20  # of one person

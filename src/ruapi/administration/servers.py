@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ruapi.errors import Unavailable
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 
 OBEY_TIMEOUT_MS = 5_000
 

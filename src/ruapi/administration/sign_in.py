@@ -27,7 +27,7 @@ from ruapi.credentials.sealing import Sealer
 from ruapi.credentials.secrets import Secrets
 from ruapi.errors import AuthenticationFailed, InvalidInput, TooManyAttempts
 from ruapi.identifiers import new_identifier
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Actor, Challenge, Passkey, Session, User
 
 SESSION_LIFE_MS = 30 * 86_400_000

@@ -14,7 +14,7 @@ import msgspec
 
 from ruapi.clock import day_of
 from ruapi.errors import InvalidInput
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import TransferLine, User
 
 DAY_MS = 86_400_000

@@ -18,7 +18,7 @@ from ruapi.credentials.secrets import Secrets
 from ruapi.errors import Conflict, InvalidInput, NotFound
 from ruapi.identifiers import new_identifier
 from ruapi.money import format_usd
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Balance, Code, TransferLine, User
 
 CODES_MAX = 10_000  # in one batch

@@ -14,7 +14,7 @@ from ruapi import errors
 from ruapi.cli.commands import LazyGroup
 from ruapi.cli.output import Answering, say, silence_stdout
 from ruapi.clock import system_clock
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 
 if TYPE_CHECKING:
     from ruapi.credentials.sealing import Sealer

@@ -32,7 +32,7 @@ from ruapi.money import NANO_PER_USD, format_usd, parse_usd
 from ruapi.settings import default_home
 
 if TYPE_CHECKING:
-    from ruapi.storage.interface import AdministrationStore
+    from ruapi.storage.interface.administration import AdministrationStore
     from ruapi.storage.records import Key, User
 
 HOME_NAME = "ruapi-demo"

@@ -12,7 +12,7 @@ from ruapi.cli.application import Application, pass_application
 from ruapi.cli.commands import Group
 from ruapi.cli.output import Column, Row, column, print_json, printable, say, show_list, show_object
 from ruapi.cli.values import Since
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import LogRow
 
 

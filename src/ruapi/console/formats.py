@@ -21,6 +21,7 @@ _SECOND_MS = 1_000
 _MINUTE_MS = 60_000
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
+_TOKENS_WHOLE_BELOW = 10_000
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -92,16 +93,28 @@ def count(number: int | None) -> str:
 
 
 def tokens(number: int | None) -> str:
-    """Tokens at a glance, three figures kept and the rest dropped: ``980``, ``12.3k``, ``128k``, ``1.04M``."""
+    """Tokens at a glance: whole under ten thousand, then three figures and the rest dropped: ``4,096``, ``12.3k``."""
     if number is None:
         return UNKNOWN
-    for unit, name in ((1_000_000_000, "B"), (1_000_000, "M"), (1_000, "k")):
-        if number >= unit:
-            whole, rest = divmod(number, unit)
-            places = max(0, 3 - len(str(whole)))
-            digits = f"{rest * 1_000 // unit:03d}"[:places].rstrip("0")
-            return f"{whole:,}.{digits}{name}" if digits else f"{whole:,}{name}"
-    return count(number)
+    if number < _TOKENS_WHOLE_BELOW:
+        return count(number)
+    return _three_figures(number, ((10**9, "B"), (10**6, "M"), (10**3, "k")))
+
+
+def size(number: int | None) -> str:
+    """Bytes at a glance, three figures kept and the rest dropped: ``512 bytes``, ``1.2 MB``, ``53.1 GB``."""
+    if number is None:
+        return UNKNOWN
+    return _three_figures(number, ((10**12, " TB"), (10**9, " GB"), (10**6, " MB"), (10**3, " kB"), (1, " bytes")))
+
+
+def _three_figures(number: int, units: tuple[tuple[int, str], ...]) -> str:
+    """In the largest unit that it fills, or else in the smallest."""
+    unit, name = next(((unit, name) for unit, name in units if number >= unit), units[-1])
+    whole, rest = divmod(number, unit)
+    places = max(0, 3 - len(str(whole)))
+    digits = f"{rest * 1_000 // unit:03d}"[:places].rstrip("0")
+    return f"{whole:,}.{digits}{name}" if digits else f"{whole:,}{name}"
 
 
 def percent(part: int | None, whole: int | None) -> str:
@@ -226,6 +239,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
         usd_signed,
         count,
         tokens,
+        size,
         percent,
         duration_ms,
         ago,

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from ruapi.administration import models
 from ruapi.administration.models import Difference, Offering
 from ruapi.console.visit import Visit
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 
 _FRESH_MS = 60_000
 _Read = TypeVar("_Read")

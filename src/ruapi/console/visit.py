@@ -22,7 +22,7 @@ from ruapi.console.forms import Form
 from ruapi.console.rendering import Templates
 from ruapi.credentials.api_key import digest
 from ruapi.errors import NotFound
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Actor, Session, User
 
 HOME = "/overview"

@@ -47,7 +47,7 @@ from ruapi.pricing.estimate import count_output_bytes, estimate_input
 from ruapi.pricing.quote import output_affordable, quote
 from ruapi.pricing.rates import Rates, rates_under
 from ruapi.routing.candidates import Candidate, upstream_dialect
-from ruapi.storage.interface import MoneyStore
+from ruapi.storage.interface.money import MoneyStore
 from ruapi.storage.records import Hold, HoldRefused, HoldRequest
 
 HOLD_LIFE_MS = 300_000

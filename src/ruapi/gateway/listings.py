@@ -15,7 +15,7 @@ from ruapi.gateway.directory import Directory, Offer
 from ruapi.ledger.windows import window_of, window_start
 from ruapi.money import TOKENS_PER_RATE, format_usd
 from ruapi.policy.model_access import allows
-from ruapi.storage.interface import MoneyStore
+from ruapi.storage.interface.money import MoneyStore
 
 _PAGE_MAX = 1_000
 # Calls pass through whole, so these are what the protocols name and models usually take.

@@ -31,7 +31,7 @@ from ruapi.gateway.server import BodyTimedOut, ClientGone
 from ruapi.gateway.settle import Outcome, Settlements
 from ruapi.identifiers import new_identifier
 from ruapi.money import format_usd
-from ruapi.storage.interface import MoneyStore
+from ruapi.storage.interface.money import MoneyStore
 from ruapi.storage.records import LogRow
 
 log = structlog.get_logger("ruapi.pipeline")

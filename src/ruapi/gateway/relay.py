@@ -46,7 +46,7 @@ from ruapi.pricing.estimate import count_output_bytes
 from ruapi.pricing.quote import quote
 from ruapi.routing.candidates import Candidate, in_order
 from ruapi.routing.retry import RETRYABLE_STATUSES, may_retry
-from ruapi.storage.interface import MoneyStore
+from ruapi.storage.interface.money import MoneyStore
 from ruapi.upstream import Answer, Timeouts, Upstream, UpstreamError
 
 log = structlog.get_logger("ruapi.relay")

@@ -15,7 +15,7 @@ from ruapi.gateway.admit import Admitted
 from ruapi.money import format_usd
 from ruapi.pricing.cost import cost_of
 from ruapi.pricing.estimate import count_output
-from ruapi.storage.interface import MoneyStore
+from ruapi.storage.interface.money import MoneyStore
 from ruapi.storage.records import LogRow, Settled, Settlement
 
 log = structlog.get_logger("ruapi.settle")

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from ruapi.administration import accounts, topups
 from ruapi.management import rows
-from ruapi.management.schemas import AccountEdit, AccountRow, Redemption, RedemptionAnswer
+from ruapi.management.schemas.account import AccountEdit, AccountRow, Redemption, RedemptionAnswer
 from ruapi.management.visit import AnyVisit
 from ruapi.money import format_usd
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from ruapi.administration import audit
 from ruapi.management.fields import UserId
 from ruapi.management.parameters import BeforeEvent, Limit
-from ruapi.management.schemas import AuditPage
+from ruapi.management.schemas.audit import AuditPage
 from ruapi.management.visit import AdministratorVisit
 
 router = APIRouter(prefix="/audit", tags=["Audit"])

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from ruapi.administration import channels
 from ruapi.management.parameters import ChannelInPath
-from ruapi.management.schemas import (
+from ruapi.management.schemas.channels import (
     ChannelCreated,
     ChannelCreation,
     ChannelEdit,

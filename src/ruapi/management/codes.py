@@ -11,7 +11,7 @@ from ruapi.errors import NotFound
 from ruapi.management import rows
 from ruapi.management.fields import Batch
 from ruapi.management.parameters import BeforeCode, Limit
-from ruapi.management.schemas import CodeBatch, CodeCreation, CodeDisabling, CodePage, CodesDisabled, CodeStatus
+from ruapi.management.schemas.codes import CodeBatch, CodeCreation, CodeDisabling, CodePage, CodesDisabled, CodeStatus
 from ruapi.management.visit import AdministratorVisit
 
 router = APIRouter(prefix="/codes", tags=["Codes"])

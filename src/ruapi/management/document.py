@@ -21,7 +21,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from ruapi.management.authenticate import PREFIX, READING
-from ruapi.management.schemas import ErrorAnswer
+from ruapi.management.schemas.bases import ErrorAnswer
 from ruapi.management.visit import administrator
 
 TITLE = "ruapi management API"

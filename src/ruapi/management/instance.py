@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from ruapi.administration import instance
 from ruapi.management import rows
-from ruapi.management.schemas import HealthAnswer, InstanceEdit, InstanceRow
+from ruapi.management.schemas.instance import HealthAnswer, InstanceEdit, InstanceRow
 from ruapi.management.visit import AdministratorVisit
 
 router = APIRouter(tags=["Instance"])

@@ -10,7 +10,7 @@ from ruapi.administration import keys, leaks
 from ruapi.management import rows
 from ruapi.management.fields import Instant, ModelId
 from ruapi.management.parameters import BeforeKey, KeyInPath, Limit, Text, Whose
-from ruapi.management.schemas import (
+from ruapi.management.schemas.keys import (
     KeyCreation,
     KeyDetail,
     KeyEdit,

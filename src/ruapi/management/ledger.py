@@ -10,7 +10,7 @@ from ruapi.administration import ledger_check, statement
 from ruapi.management import rows
 from ruapi.management.fields import Month
 from ruapi.management.parameters import BeforeTransfer, Limit, OwnOr
-from ruapi.management.schemas import LedgerCheck, StatementAnswer, TransferPage
+from ruapi.management.schemas.ledger import LedgerCheck, StatementAnswer, TransferPage
 from ruapi.management.visit import AdministratorVisit, AnyVisit
 
 router = APIRouter(prefix="/ledger", tags=["Ledger"])

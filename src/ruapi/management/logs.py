@@ -11,7 +11,7 @@ from ruapi.administration import exports, reports
 from ruapi.management import rows
 from ruapi.management.fields import Dollars, KeyId, ModelId
 from ruapi.management.parameters import BeforeRequest, Limit, RequestInPath, Since, Until, Whose
-from ruapi.management.schemas import CallDetail, CallPage
+from ruapi.management.schemas.logs import CallDetail, CallPage
 from ruapi.management.visit import AnyVisit
 from ruapi.storage.records import LogFilter
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from ruapi.administration import management_keys
 from ruapi.errors import InvalidInput
 from ruapi.management.parameters import ManagementKeyInPath
-from ruapi.management.schemas import (
+from ruapi.management.schemas.management_keys import (
     ManagementKeyCreation,
     ManagementKeyEnded,
     ManagementKeyList,

@@ -10,7 +10,7 @@ from ruapi.administration import models
 from ruapi.errors import NotFound
 from ruapi.management import rows
 from ruapi.management.parameters import AfterModel, Limit, ModelInPath, Text
-from ruapi.management.schemas import ModelDetail, ModelPage
+from ruapi.management.schemas.models import ModelDetail, ModelPage
 from ruapi.management.visit import AnyVisit
 
 router = APIRouter(prefix="/models", tags=["Models"])

@@ -8,7 +8,8 @@ from fastapi import APIRouter
 
 from ruapi.administration import models
 from ruapi.management import rows
-from ruapi.management.schemas import CatalogueDifference, CatalogueTaking, ModelRow, PriceSetting
+from ruapi.management.schemas.models import ModelRow
+from ruapi.management.schemas.prices import CatalogueDifference, CatalogueTaking, PriceSetting
 from ruapi.management.visit import AdministratorVisit
 
 router = APIRouter(prefix="/prices", tags=["Prices"])

@@ -212,6 +212,9 @@ def health(visit: Visit) -> dict[str, Any]:
         "connections": figures["connections"],
         "platform_loss": format_usd(figures["platform_loss_nano_usd"]),
         "callable_models": len(visit.parts.callable_models()),
+        "writes_waiting": figures["writes_waiting"],
+        "database_bytes": figures["database_bytes"],
+        "disk_free_bytes": figures["disk_free_bytes"],
         "ledger_check": None if last is None else check(last),
     }
 

@@ -11,7 +11,7 @@ from ruapi.management import rows
 from ruapi.management.fields import KeyId, Month
 from ruapi.management.parameters import OwnOr, Since, Until, Whose
 from ruapi.management.problems import Refusal
-from ruapi.management.schemas import KeyUsageAnswer, UsageAnswer
+from ruapi.management.schemas.usage import KeyUsageAnswer, UsageAnswer
 from ruapi.management.visit import AnyVisit
 from ruapi.money import format_usd
 

@@ -10,7 +10,7 @@ from ruapi.administration import accounts, invitations, topups
 from ruapi.errors import Conflict
 from ruapi.management import rows
 from ruapi.management.parameters import AfterPerson, InvitationInPath, Limit, PersonInPath, Text
-from ruapi.management.schemas import (
+from ruapi.management.schemas.users import (
     Adjustment,
     CompromiseAnswer,
     CompromiseConfirmation,

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from ruapi.administration.parts import Parts
 from ruapi.errors import NotFound
 from ruapi.management.problems import Refusal
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Actor, Channel, Key, LogRow, ManagementKey, User
 
 

@@ -18,7 +18,7 @@ from ruapi.errors import LimitReached
 from ruapi.storage import money
 from ruapi.storage.audit import Changes, changes_between, shown, shown_rates
 from ruapi.storage.changes import note_change
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.keys import KeyVerbs
 from ruapi.storage.records import (
     Balance,

@@ -63,6 +63,11 @@ class GroupCommit:
         self._waiting.put((function, arguments, future))
         return future
 
+    @property
+    def waiting(self) -> int:
+        """How many operations no batch has taken yet."""
+        return self._waiting.qsize()
+
     def close(self) -> None:
         """Finish what is waiting and end the thread."""
         self._waiting.put(None)

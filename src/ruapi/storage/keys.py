@@ -19,10 +19,10 @@ _UPSERT_KEY = upsert(Key, "api_key", keep=("last_used_at",))
 
 
 class KeyVerbs(AuditVerbs):
-    """Implements what of ``AdministrationStore`` is about keys."""
+    """Implements ``KeyStore``, and reads a key for the data plane."""
 
     def add_key(self, key: Key, secret: KeySecret) -> None:
-        """See ``AdministrationStore``."""
+        """See ``KeyStore``."""
         with self.transaction() as transaction:
             transaction.execute(insert(Key, "api_key"), to_row(key))
             transaction.execute(insert(KeySecret, "key_secret"), to_row(secret))
@@ -30,7 +30,7 @@ class KeyVerbs(AuditVerbs):
             self._tell_of_key(transaction, "key.create", key, changes_between(None, key))
 
     def save_key(self, key: Key, *, was: Key) -> int:
-        """See ``AdministrationStore``.
+        """See ``KeyStore``.
 
         A changed limit takes effect in the window in force: its guard is set to the new limit, or, when
         more than that is spent already, to what is spent and held, so that nothing further fits.
@@ -49,7 +49,7 @@ class KeyVerbs(AuditVerbs):
     def stop_keys(
         self, *, user_id: str | None = None, key_ids: list[str] | None = None, status: str, now: int
     ) -> list[Key]:
-        """See ``AdministrationStore``."""
+        """See ``KeyStore``."""
         with self.transaction() as transaction:
             rows = transaction.execute(
                 f"""SELECT {columns(Key)} FROM api_key
@@ -67,7 +67,7 @@ class KeyVerbs(AuditVerbs):
             return stopped
 
     def rotate_key(self, key: Key, secret: KeySecret, *, was: Key, old_secrets_end_at: int) -> int:
-        """See ``AdministrationStore``."""
+        """See ``KeyStore``."""
         with self.transaction() as transaction:
             _check_unchanged(transaction, was)
             transaction.execute(
@@ -81,7 +81,7 @@ class KeyVerbs(AuditVerbs):
             return note_change(transaction, "key", key.id)
 
     def end_old_secrets(self, key_id: str, *, at: int) -> int:
-        """See ``AdministrationStore``."""
+        """See ``KeyStore``."""
         with self.transaction() as transaction:
             ended = list(
                 transaction.execute(
@@ -102,7 +102,7 @@ class KeyVerbs(AuditVerbs):
         self._tell(transaction, action, kind="key", target=key.id, name=key.name, user_id=key.user_id, changes=changes)
 
     def list_keys(self, *, user_id: str | None = None, with_deleted: bool = False) -> list[Key]:
-        """See ``AdministrationStore``."""
+        """See ``KeyStore``."""
         with self.reading() as look:
             rows = look.execute(
                 f"""SELECT {columns(Key)} FROM api_key
@@ -112,12 +112,12 @@ class KeyVerbs(AuditVerbs):
             return from_rows(Key, rows)
 
     def find_key_row(self, key_id: str) -> Key | None:
-        """See ``AdministrationStore``."""
+        """See ``KeyStore``."""
         with self.reading() as look:
             return find(Key, look, "api_key", "id", key_id)
 
     def key_secrets(self, key_id: str) -> list[KeySecret]:
-        """See ``AdministrationStore``."""
+        """See ``KeyStore``."""
         with self.reading() as look:
             rows = look.execute(
                 f"SELECT {columns(KeySecret)} FROM key_secret WHERE key_id = ? ORDER BY created_at DESC, rowid DESC",
@@ -126,7 +126,7 @@ class KeyVerbs(AuditVerbs):
             return from_rows(KeySecret, rows)
 
     def key_spends(self, key_windows: dict[str, str]) -> dict[str, KeySpend]:
-        """See ``AdministrationStore``."""
+        """See ``KeyStore``."""
         with self.reading() as look:
             rows = look.execute(
                 f"""SELECT {columns(KeySpend, of="s")} FROM json_each(?) wanted
@@ -136,7 +136,7 @@ class KeyVerbs(AuditVerbs):
             return {spend.key_id: spend for spend in from_rows(KeySpend, rows)}
 
     def key_usage(self, key_id: str, *, since_day: str) -> int:
-        """See ``AdministrationStore``."""
+        """See ``KeyStore``."""
         with self.reading() as look:
             row = one(
                 look,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -230,6 +231,22 @@ class SQLiteStore(AdministrationVerbs):
         """Run an administrative verb of this store off the event loop."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(None, lambda: function(*arguments, **named))
+
+    # --- the file ------------------------------------------------------------------------------------
+
+    @property
+    def writes_waiting(self) -> int:
+        """How many writes of the data plane wait for the thread that commits them."""
+        return 0 if self._writer is None else self._writer.waiting
+
+    def size_bytes(self) -> int:
+        """What the database takes on the disk, with what is not yet worked into it."""
+        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def free_bytes(self) -> int:
+        """What is left on the disk that the database lies on."""
+        return shutil.disk_usage(self._path.parent).free
 
     # --- servers: who lives, what they have obeyed, what the dead left behind --------------------------
 

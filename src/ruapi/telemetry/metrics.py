@@ -16,6 +16,9 @@ _HELP = {
     "connections": "Open connections of callers.",
     "platform_loss_nano_usd": "What providers charged beyond holds since this process began, in nano-dollars.",
     "broken_invariants": "Findings of the last proof of the books; anything but 0 is an alarm.",
+    "writes_waiting": "Writes of calls that wait for the thread that commits them.",
+    "database_bytes": "What the database takes on the disk.",
+    "disk_free_bytes": "What is left on the disk that the database lies on.",
 }
 
 

@@ -23,7 +23,7 @@ from ruapi.credentials.secrets import Secrets
 from ruapi.gateway.asgi import ASGIApplication, ASGIHost, refuse
 from ruapi.gateway.server import Exchange
 from ruapi.settings import Settings
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.wiring.probing import probe_channel
 
 log = structlog.get_logger("ruapi")

@@ -246,12 +246,14 @@ class Gateway:
             "connections": self._server.connections,
             "platform_loss_nano_usd": self._settlements.losses_nano,
             "broken_invariants": self._upkeep.broken_invariants,
+            "writes_waiting": self._store.writes_waiting,
+            "database_bytes": self._store.size_bytes(),
+            "disk_free_bytes": self._store.free_bytes(),
         }
 
     def _health(self) -> dict[str, Any]:
         return {
             **self._figures(),
-            "platform_loss_nano": self._settlements.losses_nano,
             "ready": self._ready,
             "started_at": self._started_at,
         }

@@ -86,7 +86,10 @@ def test_counts_are_grouped():
     [
         (0, "0"),
         (980, "980"),
-        (1_000, "1k"),
+        (1_000, "1,000"),
+        (4_096, "4,096"),
+        (9_999, "9,999"),
+        (10_000, "10k"),
         (12_345, "12.3k"),
         (128_000, "128k"),
         (999_999, "999k"),
@@ -95,8 +98,24 @@ def test_counts_are_grouped():
         (None, "–"),
     ],
 )
-def test_tokens_keep_three_figures(number, text):
+def test_tokens_are_whole_or_keep_three_figures(number, text):
     assert formats.tokens(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (4_096, "4.09 kB"),
+        (1_234_567, "1.23 MB"),
+        (53_100_000_000, "53.1 GB"),
+        (2_000_000_000_000_000, "2,000 TB"),
+        (None, "–"),
+    ],
+)
+def test_bytes_keep_three_figures(number, text):
+    assert formats.size(number) == text
 
 
 @pytest.mark.parametrize(

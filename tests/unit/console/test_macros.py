@@ -161,7 +161,7 @@ def test_a_password_is_never_written_back(templates):
     ("spent", "limit", "mood", "width"),
     [
         (0, 10, "accent", None),
-        (1, 10_000, "accent", 8),
+        (1, 10_000, "accent", 3),
         (8, 10, "warn", 80),
         (10, 10, "danger", 100),
         (0, 0, "danger", 100),

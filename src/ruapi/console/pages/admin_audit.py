@@ -13,7 +13,7 @@ from ruapi.console import formats, words
 from ruapi.console.exports import csv_download
 from ruapi.console.gate import get
 from ruapi.console.visit import Visit
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import AuditEvent, KeyFilter
 
 SECTION = "admin_audit"

@@ -19,7 +19,7 @@ from ruapi.console.pages.log_filters import DAY_MS, HOUR_MS, LogQuery
 from ruapi.console.visit import Visit
 from ruapi.errors import InvalidInput, NotFound
 from ruapi.pricing.rates import Rates, Tier, decode_rates
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Key, KeyFilter, LogFilter, LogRow, PriceVersion, UsageBucket
 
 SECTION = "logs"

@@ -20,7 +20,7 @@ from ruapi.console.pages import token_models
 from ruapi.console.pages.tokens import DAY_MS, spend_chart, status_of
 from ruapi.console.visit import HOME, Visit
 from ruapi.ledger.windows import window_of
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Balance, Channel, Key, KeyFilter, KeyRow, KeySpend, UsageBucket, User
 
 CHART_DAYS = 14

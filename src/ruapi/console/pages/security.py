@@ -14,7 +14,7 @@ from ruapi.console.forms import Form
 from ruapi.console.gate import CONFIRMATION, ORIGIN, get, origin_of, post
 from ruapi.console.visit import Flash, Visit, local_path
 from ruapi.errors import AuthenticationFailed, InvalidInput, NotFound, TooManyAttempts
-from ruapi.storage.interface import AdministrationStore
+from ruapi.storage.interface.administration import AdministrationStore
 
 SECTION = "security"
 EVENTS_SHOWN = 30

@@ -36,6 +36,8 @@ from tests.browser.furnishing import (
     furnish,
     owners_pages,
 )
+from tests.browser.outcomes import REFUSED as REFUSED_FORMS
+from tests.browser.outcomes import outcomes
 from tests.fake_provider import FakeProvider
 from tests.gateway_process import OWNER, PASSWORD, GatewayProcess
 
@@ -103,6 +105,19 @@ def faults_of_structure(page: Page, name: str) -> list[str]:
     return found
 
 
+def faults_of_looks(page: Page, name: str) -> list[str]:
+    """What is wrong with what stands on the page, in light and dark."""
+    found = faults_of_structure(page, name)
+    if overflow_px(page) > 0:
+        found.append(f"{overflow_px(page)} px wider than the window")
+    if name not in OWN_LOOK:
+        found += axe_violations(page)
+        page.emulate_media(color_scheme="dark")
+        found += [f"dark: {violation}" for violation in colour_violations(page)]
+        page.emulate_media(color_scheme="light")
+    return found
+
+
 def look_at(page: Page, complaints: Complaints, pages: dict[str, str]) -> list[str]:
     """Open each page; returns everything that is wrong."""
     faults = []
@@ -111,7 +126,7 @@ def look_at(page: Page, complaints: Complaints, pages: dict[str, str]) -> list[s
         started = time.monotonic()
         response = page.goto(path)
         took = time.monotonic() - started
-        found = faults_of_structure(page, name)
+        found = faults_of_looks(page, name)
         if response is None or (response.status != 404 if REFUSED in name else response.status != 200):
             found.append(f"status {response.status if response else None}")
         if took > PAGE_SECONDS_MAX:
@@ -121,13 +136,6 @@ def look_at(page: Page, complaints: Complaints, pages: dict[str, str]) -> list[s
             took = time.monotonic() - started
             if took > PAGE_SECONDS_MAX:
                 found.append(f"took {took:.1f} s")
-        if overflow_px(page) > 0:
-            found.append(f"{overflow_px(page)} px wider than the window")
-        if name not in OWN_LOOK:
-            found += axe_violations(page)
-            page.emulate_media(color_scheme="dark")
-            found += [f"dark: {violation}" for violation in colour_violations(page)]
-            page.emulate_media(color_scheme="light")
         found += [text for text in complaints.texts if not (REFUSED in name and "404" in text)]
         faults += [f"{name}: {fault}" for fault in found]
     return faults
@@ -141,6 +149,19 @@ def test_no_page_has_a_fault(chromium: Browser, rooms: Rooms, size: str) -> None
             if who is not None:
                 sign_in(page, *who)
             faults += look_at(page, complaints, pages)
+    assert faults == [], "\n".join(faults)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_that_comes_of_an_act_has_a_fault(chromium: Browser, rooms: Rooms, size: str) -> None:
+    faults = []
+    with opened(chromium, rooms.url, viewport=SIZES[size], color_scheme="light") as (_, page, complaints):
+        sign_in(page)
+        for name in outcomes(page, rooms.made):
+            found = faults_of_looks(page, name)
+            found += [text for text in complaints.texts if not (name in REFUSED_FORMS and "422" in text)]
+            complaints.texts.clear()
+            faults += [f"{name}: {fault}" for fault in found]
     assert faults == [], "\n".join(faults)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from pathlib import Path
@@ -124,7 +125,7 @@ def test_an_old_proof_of_identity_is_asked_for_anew_and_the_form_goes_on_by_itse
     complaints.expect("403")
     page.goto("/tokens/new")
     page.get_by_label("Name", exact=True).fill("after a pause")
-    with sqlite3.connect(next(office.gateway.home.rglob("*.db"))) as database:
+    with contextlib.closing(sqlite3.connect(office.gateway.home / "ruapi.db")) as database, database:
         database.execute("UPDATE session SET confirmed_at = 0")
     page.get_by_role("button", name="Create token").click()
     page.get_by_label("Password of").fill(PASSWORD)

@@ -692,6 +692,170 @@ def test_v4_1_links_never_carry_the_host_that_a_request_names(place: Place) -> N
     assert f"http://127.0.0.1:{place.gateway.port}/v1" in answers["token"].text
 
 
+# --- accounts without a password (V6.3, V6.4, V6.5) ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Passkeyed:
+    """Somebody who is signed in, and whose only way in is a passkey."""
+
+    email: str
+    browser: ConsoleBrowser
+    authenticator: Authenticator
+    passkey_id: str
+
+    @property
+    def host(self) -> str:
+        """The name under which the console has passkeys."""
+        return f"localhost:{self.browser.port}"
+
+    def answer(self, options_path: str) -> str:
+        """What the authenticator answers to what a page asks."""
+        options = self.browser.post(options_path, host=self.host)
+        assert options.status == 200, options.text
+        return self.authenticator.sign_in(options.text, origin=f"http://{self.host}")
+
+
+def passkeyed(place: Place, email: str) -> Passkeyed:
+    """Join by an invitation, with a passkey in place of a password."""
+    link = place.ann.post("/admin/users/invite", {"email": email, "role": "member"}).find(r"/invite/([\w-]+)")
+    browser, authenticator = place.browser(), Authenticator()
+    host = f"localhost:{browser.port}"
+    options = browser.post(f"/invite/{link}/passkey/options", host=host)
+    answer = authenticator.register(options.text, origin=f"http://{host}")
+    assert browser.post(f"/invite/{link}/passkey", {"answer": answer}, host=host).location == "/overview"
+    assert browser.is_signed_in
+    found = browser.get("/security").find(r"/security/passkeys/([^/]+)/remove")
+    return Passkeyed(email, browser, authenticator, found)
+
+
+def test_v6_5_a_passkey_is_asked_for_once_at_its_link_and_its_address(tmp_path: Path) -> None:
+    """V6.5.1, V6.5.5: replayed, late, elsewhere or for another link, an answer makes no owner; the link works on."""
+    with GatewayProcess(tmp_path / "home") as gateway:
+        gateway.start()
+        told = re.search(r"/setup/([\w-]+)", told_by(gateway))
+        assert told is not None
+        path, browser, host = f"/setup/{told.group(1)}", ConsoleBrowser(gateway.port), f"localhost:{gateway.port}"
+        wrong_link = f"/setup/{'x' * 43}"
+        assert browser.post(f"{wrong_link}/passkey/options", {"email": OWNER}, host=host).status == 403
+        assert browser.post(f"{path}/passkey/options", {"email": "no address"}, host=host).status == 400
+        by_number = browser.post(f"{path}/passkey/options", {"email": OWNER})
+        assert by_number.status == 400
+        assert f"http://localhost:{gateway.port}" in by_number.text
+
+        def ask() -> str:
+            options = browser.post(f"{path}/passkey/options", {"email": OWNER}, host=host)
+            assert json.loads(options.text)["authenticatorSelection"]["userVerification"] == "required"
+            return options.text
+
+        def answer(text: str, **more: str) -> Page:
+            return browser.post(f"{more.pop('at', path)}/passkey", {"email": OWNER, "answer": text}, host=host, **more)
+
+        origin = f"http://{host}"
+        assert answer(Authenticator(verifies_users=False).register(ask(), origin=origin)).status == 422
+        assert answer(Authenticator().register(ask(), origin=EVIL)).status == 422
+        spent = Authenticator().register(ask(), origin=origin)
+        assert answer(spent, at=wrong_link).status == 403
+        assert answer(spent, origin=EVIL).status == 403
+        elsewhere = browser.post(f"{path}/passkey", {"answer": spent}, host=f"console.localhost:{gateway.port}")
+        assert elsewhere.status == 422
+        assert "answered before" in answer(spent).text  # that question was used up by the try before
+        late = Authenticator().register(ask(), origin=origin)
+        with contextlib.closing(apsw.Connection(str(gateway.home / "ruapi.db"))) as database:
+            database.set_busy_timeout(10_000)
+            database.execute("UPDATE challenge SET expires_at = ?", (now(),))
+        assert answer(late).status == 422
+        no_cookie = Authenticator().register(ask(), origin=origin)
+        token = browser.cookies.pop("ruapi_passkey")
+        assert answer(no_cookie).status == 422
+        assert gateway.cli_json("users", "list")["data"] == []
+
+        made = Authenticator().register(ask(), origin=origin)
+        assert answer(made).location == "/setup"
+        assert ConsoleBrowser(gateway.port).get(path).status == 403
+        replay = ConsoleBrowser(gateway.port)
+        assert replay.post(f"{path}/passkey/options", {"email": BOB}, host=host).status == 403
+        assert replay.post(f"{path}/passkey", {"answer": made}, host=host).status == 403
+        [owner] = gateway.cli_json("users", "list")["data"]
+        assert (owner["email"], owner["role"], owner["has_password"]) == (OWNER, "admin", False)
+        assert gateway.stderr.count(told.group(1)) == 1
+        assert token not in gateway.stderr
+
+
+def test_v6_4_a_lost_passkey_is_answered_on_the_command_line(place: Place) -> None:
+    """The password that the operator sets lets its owner in, and ends the sessions of whoever has the passkey."""
+    trent = passkeyed(place, "trent@example.com")
+    for guess in ("", BOBS_PASSWORD):
+        assert place.browser().sign_in(trent.email, guess).status == 403
+    place.gateway.cli("users", "reset-password", trent.email, "--password-stdin", stdin="set by the operator")
+    assert not trent.browser.is_signed_in
+    found = place.signed_in(trent.email, "set by the operator")
+    assert found.post(f"/security/passkeys/{trent.passkey_id}/remove").location == "/security"
+    answer = trent.answer("/sign-in/passkey/options")
+    assert trent.browser.post("/sign-in/passkey", {"answer": answer}, host=trent.host).status == 403
+
+
+def test_v6_3_the_last_way_in_is_not_removed(place: Place) -> None:
+    victor = passkeyed(place, "victor@example.com")
+    before = place.state()
+    refused = victor.browser.post(f"/security/passkeys/{victor.passkey_id}/remove")
+    assert refused.status == 409
+    assert "This is the last way to sign in: set a password or add another passkey first." in refused.text
+    alarm = [("sent", "1"), ("step", "passkeys"), ("step", "freeze"), ("passkey", victor.passkey_id)]
+    refused = victor.browser.post("/security/compromised", alarm)
+    assert refused.status == 422
+    assert "keep a passkey that you know" in refused.text
+    assert changes(place, before) == []
+    done = victor.browser.post("/security/compromised", [*alarm, ("new_password", "chosen in the alarm")])
+    assert "What was stopped" in done.text
+    place.signed_in(victor.email, "chosen in the alarm")
+
+
+def test_v7_5_1_a_first_password_wants_a_fresh_proof_by_the_passkey(place: Place) -> None:
+    """Who found an open browser must not give the account a password of their own."""
+    walter = passkeyed(place, "walter@example.com")
+    browser, session = walter.browser, session_of(place, walter.browser)
+    new = {"new_password": "the first of walter"}
+    assert browser.post("/security/password", new).status == 409  # without asking for the current one: never
+    edit(place, "UPDATE session SET confirmed_at = 0 WHERE id = ?", session)
+    asked = browser.post("/security/password/first", new)
+    assert asked.status == 403
+    assert "Confirm it is you" in asked.text
+    assert new["new_password"] not in asked.text
+    told = browser.post("/security/password/first", {**new, "confirm_password": "a guess"})
+    assert told.status == 403
+    assert "This account has no password. Use a passkey." in told.text
+    assert place.browser().sign_in(walter.email, new["new_password"]).status == 403
+    answer = walter.answer("/security/confirm/passkey/options")
+    fields = {"confirm_dropped": "1", "confirm_answer": answer}
+    again = browser.post("/security/password/first", fields, host=walter.host)
+    assert again.status == 422
+    assert "type the new password again" in again.text
+    assert browser.post("/security/password/first", new).location == "/security"
+    other = place.signed_in(walter.email, new["new_password"])
+    assert other.post("/security/password/first", {"new_password": "of a thief, this"}).status == 409
+    place.signed_in(walter.email, new["new_password"])
+
+
+def test_a_passkey_is_renamed_and_it_is_told(place: Place) -> None:
+    """Routes of other people's passkeys answer 404 (see ``test_v8_2_2``), whatever name is sent."""
+    path = f"/security/passkeys/{place.ids['passkey_id']}/rename"
+    for name in ("", "x" * 65, "two\nlines"):
+        refused = place.ann.post(path, {"passkey_name": name})
+        assert refused.status == 422, name
+        assert 'id="field-passkey_name-error"' in refused.text
+    for name in ("", "of bob"):
+        assert place.bob.post(path, {"passkey_name": name}).status == 404
+    assert place.bob.get(path).status == 404
+    assert place.ann.post(path, {"passkey_name": HOSTILE[:64]}).location == "/security"
+    assert HOSTILE[:64] not in place.ann.get("/security").text
+    assert place.ann.post(path, {"passkey_name": "key of ann"}).location == "/security"
+    with contextlib.closing(place.database()) as database:
+        told = list(database.execute("SELECT target_id, changes FROM audit_event WHERE action = 'passkey.rename'"))
+    assert [target for target, _ in told] == [place.ids["passkey_id"]] * 2
+    assert json.loads(told[-1][1])["name"][1] == "key of ann"
+
+
 # --- who may do what (V8) -----------------------------------------------------------------------------------
 
 
@@ -847,12 +1011,12 @@ def test_v2_2_1_odd_parameters_break_no_page(place: Place) -> None:
 def test_v2_2_1_odd_fields_break_no_form(place: Place) -> None:
     """As a member, so that nothing of the place is spoilt; every known field holds the same odd text."""
     browser = place.person("mallory@example.com")
+    host = f"localhost:{browser.port}"  # where passkeys can be made, there are the fields for it
     names = set()
     for route in GETS:
         if route.access != "admin":
-            names |= set(
-                re.findall(r'name="([a-z0-9_]+)"', browser.get(place.path(route)).body.decode(errors="replace"))
-            )
+            page = browser.get(place.path(route), host=host)
+            names |= set(re.findall(r'name="([a-z0-9_]+)"', page.body.decode(errors="replace")))
     names -= {"csrf", "viewport", "robots", "referrer", "new_password", "current_password"}
     assert {"name", "code", "low_balance", "passkey_name"} <= names
     for route in POSTS:

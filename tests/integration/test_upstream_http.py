@@ -1083,15 +1083,32 @@ class Authority:
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        signs = dict.fromkeys(
+            (
+                "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+                "crl_sign", "encipher_only", "decipher_only",
+            ),
+            False,
+        )  # fmt: skip
         self.certificate = self._sign(
-            self._name, self._key.public_key(), x509.BasicConstraints(ca=True, path_length=None)
+            self._name,
+            self._key.public_key(),
+            x509.BasicConstraints(ca=True, path_length=None),
+            x509.KeyUsage(key_cert_sign=True, **signs),
         )
 
-    def _sign(self, name: x509.Name, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType) -> x509.Certificate:
+    def _sign(
+        self, name: x509.Name, key: ec.EllipticCurvePublicKey, *extensions: x509.ExtensionType
+    ) -> x509.Certificate:
+        """With the identifiers of keys that Python 3.13 insists on."""
         now = datetime.now(UTC)
         builder = x509.CertificateBuilder(self._name, name, key, x509.random_serial_number())
         builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-        return builder.add_extension(extension, critical=True).sign(self._key, hashes.SHA256())
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=True)
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return builder.add_extension(issuer, critical=False).sign(self._key, hashes.SHA256())
 
     def server_tls(self, host: str, folder: Path) -> ssl.SSLContext:
         """TLS for a provider of that name."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ruapi.administration import accounts, instance
+from ruapi.administration import accounts, instance, newcomers
 from ruapi.administration.fields import check_email
 from ruapi.administration.invitations import LINK_REFUSED, add_link, open_link
 from ruapi.administration.sign_in import SignedIn, SignIn, Visitor
@@ -72,6 +72,57 @@ def create_owner(
     owner = accounts.add(acting, email=address, role="admin", password_hash=password_hash, now=now)
     sync(acting, check=False, now=now)
     return sign_in.start_session(owner, "setup", visitor)
+
+
+def passkey_options(
+    store: AdministrationStore,
+    secrets: Secrets,
+    sign_in: SignIn,
+    *,
+    token: str,
+    email: str,
+    origin: str,
+    service: str,
+    visitor: Visitor,
+    now: int,
+) -> tuple[str, str]:
+    """A token for a cookie of five minutes, and what the future owner's authenticator is asked, as JSON.
+
+    Raises ``AuthenticationFailed`` for a setup token that does not work, and like ``newcomers.ask``.
+    """
+    check_setup(store, secrets, token=token, now=now)
+    link = open_link(store, secrets, purpose="setup", token=token, now=now)
+    return newcomers.ask(
+        store, secrets, sign_in, link, email=email, origin=origin, service=service, visitor=visitor, now=now
+    )
+
+
+def create_owner_with_passkey(
+    store: AdministrationStore,
+    secrets: Secrets,
+    sign_in: SignIn,
+    *,
+    token: str,
+    question: str,
+    answer: str,
+    origin: str,
+    visitor: Visitor,
+    now: int,
+) -> SignedIn:
+    """Like ``create_owner``, by a passkey and without a password. ``question`` is the token of ``passkey_options``.
+
+    Raises ``AuthenticationFailed`` for a setup token that does not work; ``InvalidInput`` and ``Conflict`` leave it
+    working, and the authenticator is asked anew.
+    """
+    from ruapi.administration.models import sync  # noqa: PLC0415 - reads a large file
+
+    check_setup(store, secrets, token=token, now=now)
+    link = open_link(store, secrets, purpose="setup", token=token, now=now)
+    newcomer = newcomers.verify(store, secrets, link, token=question, answer=answer, origin=origin, now=now)
+    acting = store.acting(Actor(kind="stranger", name=newcomer.email, address=visitor.address))
+    owner, passkey = newcomers.admit(acting, link, newcomer, role="admin", now=now)
+    sync(acting, check=False, now=now)
+    return sign_in.start_session(owner, "setup", visitor, passkey_id=passkey.id)
 
 
 def progress(store: AdministrationStore) -> str:

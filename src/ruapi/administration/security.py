@@ -159,6 +159,23 @@ def _secret_of(sealer: Sealer, app: TOTP) -> bytes:
 # --- passkeys -----------------------------------------------------------------------------------------
 
 
+class PasskeyPlace(msgspec.Struct, frozen=True):
+    """Whether passkeys can be made at an address of the console: the domain that they belong to, or why not."""
+
+    domain: str
+    obstacle: str | None = None
+
+
+def passkey_place(origin: str) -> PasskeyPlace:
+    """What an address of the console, scheme, host and port, means for passkeys."""
+    try:
+        return PasskeyPlace(passkeys.relying_party(origin))
+    except InvalidInput as obstacle:
+        return PasskeyPlace("", str(obstacle))
+    except ValueError:  # a Host header that is none
+        return PasskeyPlace("", "This address cannot have passkeys.")
+
+
 def passkey_registration_options(
     store: AdministrationStore, secrets: Secrets, user: User, *, origin: str, service: str, now: int
 ) -> tuple[str, str]:
@@ -224,12 +241,31 @@ def add_passkey(
 
 
 def remove_passkeys(store: AdministrationStore, user: User, passkey_ids: Iterable[str]) -> int:
-    """Remove some of the person's passkeys; returns how many. The last way to sign in cannot be removed."""
-    leaving = set(passkey_ids)
-    kept = [passkey for passkey in store.list_passkeys(user.id) if passkey.id not in leaving]
-    if not kept and user.password_hash is None:
-        raise Conflict("this is the last way to sign in: set a password first")
-    return store.remove_passkeys(user.id, sorted(leaving))
+    """Remove some of the person's passkeys; returns how many.
+
+    Raises ``Conflict``, and removes none, when the person could not sign in any more.
+    """
+    return store.remove_passkeys(user.id, sorted(set(passkey_ids)), keep_a_way_in=True)
+
+
+def find_passkey(store: AdministrationStore, user: User, passkey_id: str) -> Passkey:
+    """One of the person's passkeys. Raises ``NotFound``, for somebody else's too."""
+    for passkey in store.list_passkeys(user.id):
+        if passkey.id == passkey_id:
+            return passkey
+    raise NotFound("there is no such passkey")
+
+
+def rename_passkey(store: AdministrationStore, user: User, passkey_id: str, *, name: str) -> Passkey:
+    """Call one of the person's passkeys something else.
+
+    Raises ``NotFound``, for somebody else's too, and ``InvalidInput`` for what is no name.
+    """
+    passkey = find_passkey(store, user, passkey_id)
+    renamed = store.rename_passkey(user.id, passkey.id, name=fields.check_name(name))
+    if renamed is None:
+        raise NotFound("there is no such passkey")
+    return renamed
 
 
 # --- the alarm ----------------------------------------------------------------------------------------
@@ -271,7 +307,9 @@ def compromised(
     leaving = set(remove_passkeys)
     kept = [passkey for passkey in store.list_passkeys(user.id) if passkey.id not in leaving]
     if leaving and not kept and user.password_hash is None and password_hash is None:
-        raise InvalidInput("without a new password this removes the last way to sign in")
+        raise InvalidInput(
+            "this would remove the last way to sign in: choose a new password, or keep a passkey that you know"
+        )
     # Whoever could make new keys goes first, so that none is made behind the keys that end.
     if freeze:
         user = accounts.freeze(store, user, by="owner")

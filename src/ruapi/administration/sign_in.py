@@ -41,6 +41,8 @@ REFUSED = "The e-mail address or the password is wrong."
 CODE_REFUSED = "The code is wrong, or it was used before."
 SIGN_IN_EXPIRED = "This sign-in has expired. Start again with your e-mail address and password."
 PASSWORD_WRONG = "The password is wrong."  # noqa: S105 - a sentence
+NO_PASSWORD = "This account has no password. Use a passkey."  # noqa: S105 - a sentence
+ANSWERED_BEFORE = "This took too long, or was answered before. Try again."
 
 _TOUCH_EVERY_MS = 60_000
 _USER_AGENT_LENGTH_MAX = 300
@@ -181,7 +183,7 @@ class SignIn:
         """
         now = self._clock()
         asked, options = passkeys.ask_to_sign_in(origin=origin)
-        self._count_challenge(visitor)
+        self.count_challenge(visitor)
         return self._ask("passkey-sign-in", asked, user_id=None, now=now), options
 
     def with_passkey(self, token: str, answer: str, visitor: Visitor, origin: str) -> SignedIn:
@@ -271,7 +273,9 @@ class SignIn:
         return now - session.confirmed_at < CONFIRMED_FOR_MS
 
     def check_password(self, session: Session, user: User, password: str, visitor: Visitor) -> None:
-        """Raise ``AuthenticationFailed`` when this is not the password of a signed-in person."""
+        """Raise ``AuthenticationFailed`` when this is not the password of a signed-in person, or they have none."""
+        if user.password_hash is None:
+            raise AuthenticationFailed(NO_PASSWORD)
         windows = [self.throttle.window(throttle.BY_SESSION, session.id)]
         with self._attempt(windows, user, visitor, self._clock()):
             if not verify_password(password, user.password_hash):
@@ -288,7 +292,7 @@ class SignIn:
         if not known:
             raise InvalidInput("There is no passkey on this account.")
         asked, options = passkeys.ask_to_sign_in(origin=origin, known=known)
-        self._count_challenge(visitor)
+        self.count_challenge(visitor)
         return self._ask("passkey-confirm", asked, user_id=user.id, now=self._clock()), options
 
     def confirm_with_passkey(
@@ -342,7 +346,8 @@ class SignIn:
             self._store, self._secrets, purpose=purpose, token=token, origin=origin, user_id=user_id, now=now
         )
 
-    def _count_challenge(self, visitor: Visitor) -> None:
+    def count_challenge(self, visitor: Visitor) -> None:
+        """Count a question to an authenticator. Raises ``TooManyAttempts`` for an address that asks on and on."""
         network = throttle.network_of(visitor.address)
         if not self.throttle.take(self.throttle.window(throttle.CHALLENGES_BY_ADDRESS, network)):
             raise TooManyAttempts("Too many attempts. Wait a minute and try again.", retry_after_s=60)
@@ -404,15 +409,21 @@ def take_asked(
     now: int,
 ) -> passkeys.Asked:
     """What an authenticator was asked under a token, once. Raises ``AuthenticationFailed``."""
+    taken = take_kept(store, secrets, purpose=purpose, token=token, now=now)
+    if taken is not None and taken.user_id == user_id:
+        asked = passkeys.decode_asked(taken.data)
+        if asked.origin == origin:
+            return asked
+    raise AuthenticationFailed(ANSWERED_BEFORE)
+
+
+def take_kept(store: AdministrationStore, secrets: Secrets, *, purpose: str, token: str, now: int) -> Challenge | None:
+    """What was kept under a token, once; None when nothing was, when it was taken before, or too late."""
     for digest in tokens.digests(secrets.peppers, purpose, token):
         taken = store.take_challenge(digest, purpose=purpose, now=now)
-        if taken is None:
-            continue
-        asked = passkeys.decode_asked(taken.data)
-        if asked.origin == origin and taken.user_id == user_id:
-            return asked
-        break
-    raise AuthenticationFailed("This took too long, or was answered before. Try again.")
+        if taken is not None:
+            return taken
+    return None
 
 
 def _printable(text: str) -> str:

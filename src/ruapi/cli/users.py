@@ -169,6 +169,8 @@ def reset_password(application: Application, *, x: str, password_stdin: bool) ->
     password = read_secret(application.answering, what="new password", from_stdin=password_stdin, twice=True)
     _show(application, accounts.reset_password(store, user, password, now=application.clock()))
     say(f"{user.email} has a new password. Every session of the old one has ended.")
+    if store.list_passkeys(user.id):
+        say("Passkeys stay: a lost one is removed in the console, under Security.")
 
 
 def _show(application: Application, user: User, plain: str | None = None) -> None:

@@ -93,12 +93,15 @@ def count(number: int | None) -> str:
 
 
 def tokens(number: int | None) -> str:
-    """Tokens at a glance: whole under ten thousand, then three figures and the rest dropped: ``4,096``, ``12.3k``."""
+    """Tokens at a glance, three figures kept and the rest dropped: ``980``, ``12.3k``, ``1.04M``.
+
+    Under ten thousand nothing is dropped: ``5k``, ``4,096``.
+    """
     if number is None:
         return UNKNOWN
-    if number < _TOKENS_WHOLE_BELOW:
+    if number < _TOKENS_WHOLE_BELOW and number % 10:
         return count(number)
-    return _three_figures(number, ((10**9, "B"), (10**6, "M"), (10**3, "k")))
+    return _three_figures(number, ((10**9, "B"), (10**6, "M"), (10**3, "k"), (1, "")))
 
 
 def size(number: int | None) -> str:

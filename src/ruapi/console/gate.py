@@ -243,6 +243,7 @@ def _ask_again(visit: Visit, page: Page) -> Response:
         carried=carried,
         dropped=dropped,
         origin=origin,
+        has_password=visit.me.password_hash is not None,
         has_passkeys=bool(visit.store.list_passkeys(visit.me.id)),
     )
 

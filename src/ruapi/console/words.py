@@ -34,6 +34,7 @@ ACTS = {
     "model.sync": "Prices taken over",
     "passkey.add": "Passkey added",
     "passkey.remove": "Passkey removed",
+    "passkey.rename": "Passkey renamed",
     "recovery-codes.replace": "Recovery codes replaced",
     "recovery-codes.use": "Recovery code used",
     "session.confirm": "Identity confirmed",

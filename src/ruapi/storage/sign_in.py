@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from ruapi.errors import Conflict
 from ruapi.storage.audit import AuditVerbs, Changes, changes_between
 from ruapi.storage.records import (
     TOTP,
@@ -160,7 +163,22 @@ class SignInVerbs(AuditVerbs):
                 "UPDATE passkey SET sign_count = ?, last_used_at = ? WHERE id = ?", (sign_count, now, passkey_id)
             )
 
-    def remove_passkeys(self, user_id: str, passkey_ids: list[str]) -> int:
+    def rename_passkey(self, user_id: str, passkey_id: str, *, name: str) -> Passkey | None:
+        """See ``SignInStore``."""
+        with self.transaction() as transaction:
+            before = find(Passkey, transaction, "passkey", "id", passkey_id)
+            if before is None or before.user_id != user_id:
+                return None
+            after = msgspec.structs.replace(before, name=name)
+            if changes := changes_between(before, after):
+                transaction.execute("UPDATE passkey SET name = ? WHERE id = ?", (name, passkey_id))
+                self._tell(
+                    transaction, "passkey.rename", kind="passkey", target=passkey_id, name=name, user_id=user_id,
+                    changes=changes,
+                )  # fmt: skip
+            return after
+
+    def remove_passkeys(self, user_id: str, passkey_ids: list[str], *, keep_a_way_in: bool = False) -> int:
         """See ``SignInStore``."""
         with self.transaction() as transaction:
             removed = list(
@@ -172,6 +190,8 @@ class SignInVerbs(AuditVerbs):
             )
             for passkey_id, name in removed:
                 self._tell(transaction, "passkey.remove", kind="passkey", target=passkey_id, name=name, user_id=user_id)
+            if removed and keep_a_way_in and not _has_a_way_in(transaction, user_id):
+                raise Conflict("this is the last way to sign in: set a password or add another passkey first")
             return len(removed)
 
     def save_totp(self, totp: TOTP) -> None:
@@ -387,6 +407,16 @@ class SignInVerbs(AuditVerbs):
         target, name = ended[0] if len(ended) == 1 else ("*", "")
         changes: Changes = {"count": [len(ended), 0]} if len(ended) > 1 else {}
         self._tell(transaction, action, kind=kind, target=target, name=name, user_id=user_id, changes=changes)
+
+
+def _has_a_way_in(look: Any, user_id: str) -> bool:
+    row = one(
+        look,
+        """SELECT 1 FROM users WHERE id = ?1
+              AND (password_hash IS NOT NULL OR EXISTS (SELECT 1 FROM passkey WHERE user_id = ?1))""",
+        user_id,
+    )
+    return row is not None
 
 
 def _recovery_codes_left(look: Any, user_id: str) -> int:

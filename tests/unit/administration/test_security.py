@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -120,8 +121,64 @@ def test_the_last_way_to_sign_in_stays(store, secrets):
     with pytest.raises(Conflict, match="last way"):
         security.remove_passkeys(store, bob, [first.id, second.id])
     assert security.remove_passkeys(store, bob, [first.id]) == 1
-    with pytest.raises(Conflict, match="last way"):
+    with pytest.raises(Conflict, match="set a password or add another passkey"):
         security.remove_passkeys(store, bob, [second.id])
+    assert [passkey.id for passkey in store.list_passkeys(bob.id)] == [second.id]
+    assert "passkey.remove" not in [event.action for event in store.page_audit(target_id=second.id, limit=9)]
+    # The operator's answer to a lost passkey makes the other way in; then the lost one can go.
+    accounts.reset_password(store, bob, "battery staple", now=NOW)
+    assert security.remove_passkeys(store, bob, [second.id]) == 1
+
+
+def test_of_the_last_two_passkeys_one_stays_also_for_two_at_once(store, secrets):
+    bob = accounts.add(store, email="bob@example.com", now=NOW)
+    made = [register(store, secrets, bob)[0] for _ in range(2)]
+
+    def remove(passkey):
+        try:
+            return security.remove_passkeys(store, bob, [passkey.id])
+        except Conflict:
+            return 0
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(remove, made)) == 1
+    assert len(store.list_passkeys(bob.id)) == 1
+
+
+def test_a_passkey_is_renamed_by_its_owner_alone(store, secrets, ann):
+    bob = accounts.add(store, email="bob@example.com", now=NOW)
+    made, _ = register(store, secrets, ann)
+    assert security.rename_passkey(store, ann, made.id, name=" Phone ").name == "Phone"
+    assert [passkey.name for passkey in store.list_passkeys(ann.id)] == ["Phone"]
+    security.rename_passkey(store, ann, made.id, name="Phone")
+    [told] = [event for event in store.page_audit(target_id=made.id, limit=9) if event.action == "passkey.rename"]
+    assert (told.user_id, told.target_name) == (ann.id, "Phone")
+    assert json.loads(told.changes) == {"name": ["laptop", "Phone"]}
+    for name in ("", "x" * 65, "two\nlines", "\u202egnp"):
+        with pytest.raises(InvalidInput):
+            security.rename_passkey(store, ann, made.id, name=name)
+    for name in ("Mine", ""):  # whatever is sent: there is nothing here
+        with pytest.raises(NotFound):
+            security.rename_passkey(store, bob, made.id, name=name)
+    assert store.rename_passkey(bob.id, made.id, name="Mine") is None
+    assert [passkey.name for passkey in store.list_passkeys(ann.id)] == ["Phone"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "domain", "obstacle"),
+    [
+        ("http://localhost:8080", "localhost", None),
+        ("https://ai.example.com", "ai.example.com", None),
+        ("http://127.0.0.1:8080", "", "http://localhost:8080"),
+        ("http://gateway.test", "", "need https"),
+        ("http://[", "", "cannot have passkeys"),
+    ],
+)
+def test_an_address_says_whether_it_can_have_passkeys(origin, domain, obstacle):
+    place = security.passkey_place(origin)
+    assert place.domain == domain
+    assert (obstacle or "") in (place.obstacle or "")
+    assert (place.obstacle is None) == (obstacle is None)
 
 
 # --- the alarm ----------------------------------------------------------------------------------------
@@ -211,6 +268,25 @@ def test_a_password_that_cannot_be_taken_stops_the_alarm_before_its_first_step(s
     with pytest.raises(InvalidInput):
         security.compromised(store, ann, keep_session=None, new_password="password1", now=NOW)
     assert keys.find(store, key.id).status == "active"
+
+
+def test_the_alarm_of_somebody_without_a_password_leaves_a_way_in(store, secrets):
+    bob = accounts.add(store, email="bob@example.com", now=NOW)
+    mine, _ = register(store, secrets, bob)
+    planted, _ = register(store, secrets, bob)
+    with pytest.raises(InvalidInput, match="choose a new password, or keep a passkey"):
+        security.compromised(
+            store, bob, keep_session=None, new_password=None, remove_passkeys=[mine.id, planted.id], now=NOW
+        )
+    assert store.find_user(bob.id).status == "active"  # nothing was done yet
+    report = security.compromised(
+        store, bob, keep_session=None, new_password=None, remove_passkeys=[planted.id], now=NOW
+    )
+    assert (report.removed_passkeys, report.password_changed, report.frozen) == (1, False, True)
+    report = security.compromised(
+        store, bob, keep_session=None, new_password="battery staple", remove_passkeys=[mine.id], now=NOW
+    )
+    assert (report.removed_passkeys, report.password_changed) == (1, True)
 
 
 def test_the_operators_answer_ends_every_way_in(store, secrets, sealer, sign_in, ann):

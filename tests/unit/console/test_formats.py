@@ -86,8 +86,9 @@ def test_counts_are_grouped():
     [
         (0, "0"),
         (980, "980"),
-        (1_000, "1,000"),
+        (1_000, "1k"),
         (4_096, "4,096"),
+        (8_190, "8.19k"),
         (9_999, "9,999"),
         (10_000, "10k"),
         (12_345, "12.3k"),
@@ -98,7 +99,7 @@ def test_counts_are_grouped():
         (None, "–"),
     ],
 )
-def test_tokens_are_whole_or_keep_three_figures(number, text):
+def test_tokens_keep_three_figures_and_small_numbers_all(number, text):
     assert formats.tokens(number) == text
 
 

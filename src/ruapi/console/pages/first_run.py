@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import msgspec
 from starlette.responses import Response
 
-from ruapi.administration import accounts, channels, first_run, instance, topups
+from ruapi.administration import accounts, channels, first_run, instance, security, topups
 from ruapi.administration.channels import Probe
+from ruapi.console import cookies
+from ruapi.console.forms import GENERAL
 from ruapi.console.gate import get, post
 from ruapi.console.pages.admin_channels import BASE_URLS, KIND_WORDS, add_from_form
 from ruapi.console.visit import HOME, Flash, Visit
@@ -25,7 +29,14 @@ STEP_WORDS = (
 def show_owner(visit: Visit, *, status: int = 200) -> Response:
     """The form for the first administrator, behind the one-time link."""
     first_run.check_setup(visit.store, visit.parts.secrets, token=visit.argument("token"), now=visit.now)
-    return visit.render("entry/setup_owner.html", title="Set up", status=status, steps=_steps("owner"))
+    return visit.render(
+        "entry/setup_owner.html",
+        title="Set up",
+        status=status,
+        steps=_steps("owner"),
+        action=f"/setup/{visit.argument('token')}",
+        place=security.passkey_place(visit.origin),
+    )
 
 
 def create_owner(visit: Visit) -> Response:
@@ -39,6 +50,43 @@ def create_owner(visit: Visit) -> Response:
             token=visit.argument("token"),
             email=form.text("email"),
             password=form.secret("password"),
+            visitor=visit.visitor,
+            now=visit.now,
+        )
+    if signed_in is None:
+        return show_owner(visit, status=422)
+    return visit.sign_in_as(signed_in, "/setup")
+
+
+def owner_passkey_options(visit: Visit) -> Response:
+    """What the browser asks the authenticator of the future owner to make."""
+    return visit.ask_passkey(
+        *first_run.passkey_options(
+            visit.parts.store,
+            visit.parts.secrets,
+            visit.parts.sign_in,
+            token=visit.argument("token"),
+            email=visit.form.text("email"),
+            origin=visit.origin,
+            service=visit.instance.name,
+            visitor=visit.visitor,
+            now=visit.now,
+        )
+    )
+
+
+def create_owner_with_passkey(visit: Visit) -> Response:
+    """Make the owner by a passkey, without a password, and go on, signed in."""
+    signed_in = None
+    with visit.form.field(lambda message: "email" if "address" in message else GENERAL):
+        signed_in = first_run.create_owner_with_passkey(
+            visit.parts.store,
+            visit.parts.secrets,
+            visit.parts.sign_in,
+            token=visit.argument("token"),
+            question=visit.cookie(cookies.PASSKEY) or "",
+            answer=visit.form.text("answer"),
+            origin=visit.origin,
             visitor=visit.visitor,
             now=visit.now,
         )
@@ -98,7 +146,16 @@ def save_base_url(visit: Visit) -> Response:
         instance.save(visit.store, msgspec.structs.replace(visit.instance, base_url=url), now=visit.now)
     if visit.form.errors:
         return show(visit, status=422)
-    return visit.redirect("/setup")
+    return visit.redirect("/setup", flash=_passkey_warning(visit, url))
+
+
+def _passkey_warning(visit: Visit, url: str) -> Flash | None:
+    """What an owner without a password must know before opening the console under another name."""
+    here, there = security.passkey_place(visit.origin).domain, urlsplit(url).hostname or ""
+    if visit.me.password_hash is not None or here == there:
+        return None
+    said = f"Your passkey does not sign you in at {there}. Set a password under Security before you go there."
+    return Flash("warn", said)
 
 
 def add_channel(visit: Visit) -> Response:
@@ -160,4 +217,6 @@ ROUTES = (
     post("/setup/leave", leave, access="admin"),
     get("/setup/{token}", show_owner, access="anyone"),
     post("/setup/{token}", create_owner, access="anyone"),
+    post("/setup/{token}/passkey/options", owner_passkey_options, access="anyone"),
+    post("/setup/{token}/passkey", create_owner_with_passkey, access="anyone"),
 )

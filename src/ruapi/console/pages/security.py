@@ -11,9 +11,9 @@ from ruapi.administration import management_keys, security
 from ruapi.administration.leaks import TrafficReport, traffic_of
 from ruapi.console import cookies
 from ruapi.console.forms import Form
-from ruapi.console.gate import CONFIRMATION, ORIGIN, get, origin_of, post
+from ruapi.console.gate import CONFIRMATION, DROPPED, ORIGIN, get, origin_of, post
 from ruapi.console.visit import Flash, Visit, local_path
-from ruapi.errors import AuthenticationFailed, InvalidInput, NotFound, TooManyAttempts
+from ruapi.errors import AuthenticationFailed, Conflict, InvalidInput, NotFound, TooManyAttempts
 from ruapi.storage.interface.administration import AdministrationStore
 
 SECTION = "security"
@@ -35,6 +35,7 @@ def show(visit: Visit, *, status: int = 200) -> Response:
         totp_on=security.is_totp_on(store, me),
         recovery_codes_left=store.count_recovery_codes(me.id),
         passkeys=store.list_passkeys(me.id),
+        place=security.passkey_place(visit.origin),
         sessions=security.list_sessions(store, me, now=visit.now),
         this_session=visit.my_session.id,
         management_keys=store.list_management_keys(me.id),
@@ -61,6 +62,7 @@ def show_confirmation(visit: Visit, *, status: int = 200) -> Response:
         carried=[("next", following), (ORIGIN, origin)],
         dropped=False,
         origin=origin,
+        has_password=visit.me.password_hash is not None,
         has_passkeys=bool(visit.store.list_passkeys(visit.me.id)),
     )
 
@@ -106,6 +108,8 @@ def confirm_with_passkey(visit: Visit) -> Response:
 
 def change_password(visit: Visit) -> Response:
     """Replace the password; every other browser is signed out."""
+    if visit.me.password_hash is None:
+        raise Conflict("this account has no password to change: load the page anew and set one")
     form, changed = visit.form, None
     with form.field(lambda message: "current_password" if "wrong" in message.lower() else "new_password"):
         try:
@@ -114,7 +118,7 @@ def change_password(visit: Visit) -> Response:
                 visit.parts.sign_in,
                 visit.my_session,
                 visit.me,
-                current=form.secret("current_password") if visit.me.password_hash is not None else None,
+                current=form.secret("current_password"),
                 new=form.secret("new_password"),
                 visitor=visit.visitor,
                 now=visit.now,
@@ -125,6 +129,33 @@ def change_password(visit: Visit) -> Response:
         return show(visit, status=422)
     visit.renew_session()
     return visit.redirect("/security", flash=Flash("ok", "The password is changed. Every other browser is signed out."))
+
+
+def set_password(visit: Visit) -> Response:
+    """Give an account that is entered by passkey alone its first password.
+
+    Nobody can be asked for the current one, so this wants a fresh proof where ``change_password`` does not.
+    """
+    if visit.me.password_hash is not None:
+        raise Conflict("this account has a password: load the page anew and change it")
+    form, changed = visit.form, None
+    with form.field("new_password"):
+        if DROPPED in form and not form.secret("new_password"):
+            raise InvalidInput("it is confirmed that it is you: type the new password again")
+        changed = security.change_password(
+            visit.store,
+            visit.parts.sign_in,
+            visit.my_session,
+            visit.me,
+            current=None,
+            new=form.secret("new_password"),
+            visitor=visit.visitor,
+            now=visit.now,
+        )
+    if changed is None:
+        return show(visit, status=422)
+    visit.renew_session()
+    return visit.redirect("/security", flash=Flash("ok", "The password is set. Every other browser is signed out."))
 
 
 # --- the authenticator app ----------------------------------------------------------------------------
@@ -216,10 +247,36 @@ def add_passkey(visit: Visit) -> Response:
     return visit.redirect("/security", flash=Flash("ok", f"The passkey {passkey.name} signs you in from now on."))
 
 
+def show_renaming(visit: Visit, *, status: int = 200) -> Response:
+    """The form for another name of a passkey."""
+    return visit.render(
+        "security/passkey.html",
+        title="Rename a passkey",
+        section=SECTION,
+        status=status,
+        passkey=security.find_passkey(visit.store, visit.me, visit.argument("passkey_id")),
+    )
+
+
+def rename_passkey(visit: Visit) -> Response:
+    """Call a passkey something else."""
+    renamed = None
+    with visit.form.field("passkey_name"):
+        renamed = security.rename_passkey(
+            visit.store, visit.me, visit.argument("passkey_id"), name=visit.form.text("passkey_name")
+        )
+    if renamed is None:
+        return show_renaming(visit, status=422)
+    return visit.redirect("/security", flash=Flash("ok", f"The passkey is called {renamed.name} now."))
+
+
 def remove_passkey(visit: Visit) -> Response:
-    """Forget a passkey."""
-    if not security.remove_passkeys(visit.store, visit.me, [visit.argument("passkey_id")]):
-        raise NotFound("there is no such passkey")
+    """Forget a passkey, unless nothing else signs its owner in."""
+    with visit.form.field():
+        if not security.remove_passkeys(visit.store, visit.me, [visit.argument("passkey_id")]):
+            raise NotFound("there is no such passkey")
+    if visit.form.errors:
+        return show(visit, status=409)
     return visit.redirect("/security", flash=Flash("ok", "The passkey is removed."))
 
 
@@ -340,6 +397,7 @@ ROUTES = (
     post("/security/confirm/passkey/options", confirmation_options),
     post("/security/confirm/passkey", confirm_with_passkey),
     post("/security/password", change_password),
+    post("/security/password/first", set_password, confirm=True),
     post("/security/totp/start", start_totp, confirm=True),
     get("/security/totp", show_totp, confirm=True),
     post("/security/totp/confirm", confirm_totp, confirm=True),
@@ -347,6 +405,8 @@ ROUTES = (
     post("/security/recovery-codes", new_recovery_codes, confirm=True),
     post("/security/passkeys/options", passkey_options),
     post("/security/passkeys", add_passkey, confirm=True),
+    get("/security/passkeys/{passkey_id}/rename", show_renaming, confirm=True),
+    post("/security/passkeys/{passkey_id}/rename", rename_passkey, confirm=True),
     post("/security/passkeys/{passkey_id}/remove", remove_passkey, confirm=True),
     post("/security/sessions/end-others", end_other_sessions),
     post("/security/sessions/{session_id}/end", end_session),

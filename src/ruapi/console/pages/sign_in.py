@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from ruapi.administration import first_run, invitations
+from ruapi.administration import first_run, invitations, newcomers, security
 from ruapi.administration.sign_in import CODE_REFUSED, SIGN_IN_EXPIRED, SecondFactorNeeded, SignedIn
 from ruapi.console import cookies
 from ruapi.console.forms import GENERAL, sentence
@@ -123,7 +123,14 @@ def show_invitation(visit: Visit, *, status: int = 200) -> Response:
     link = invitations.open_link(
         visit.store, visit.parts.secrets, purpose="invitation", token=visit.argument("token"), now=visit.now
     )
-    return visit.render("entry/invitation.html", title="Join", status=status, email=link.email)
+    return visit.render(
+        "entry/invitation.html",
+        title="Join",
+        status=status,
+        email=link.email,
+        action=f"/invite/{visit.argument('token')}",
+        place=security.passkey_place(visit.origin),
+    )
 
 
 def join(visit: Visit) -> Response:
@@ -136,6 +143,42 @@ def join(visit: Visit) -> Response:
             visit.parts.sign_in,
             token=visit.argument("token"),
             password=form.secret("password"),
+            visitor=visit.visitor,
+            now=visit.now,
+        )
+    if signed_in is None:
+        return show_invitation(visit, status=422)
+    return visit.sign_in_as(signed_in, HOME)
+
+
+def invitation_passkey_options(visit: Visit) -> Response:
+    """What the browser asks the authenticator of somebody who was invited to make."""
+    return visit.ask_passkey(
+        *newcomers.invitation_options(
+            visit.parts.store,
+            visit.parts.secrets,
+            visit.parts.sign_in,
+            link_token=visit.argument("token"),
+            origin=visit.origin,
+            service=visit.instance.name,
+            visitor=visit.visitor,
+            now=visit.now,
+        )
+    )
+
+
+def join_with_passkey(visit: Visit) -> Response:
+    """Come in by a passkey, without a password."""
+    signed_in = None
+    with visit.form.field():
+        signed_in = newcomers.accept_invitation(
+            visit.parts.store,
+            visit.parts.secrets,
+            visit.parts.sign_in,
+            link_token=visit.argument("token"),
+            token=visit.cookie(cookies.PASSKEY) or "",
+            answer=visit.form.text("answer"),
+            origin=visit.origin,
             visitor=visit.visitor,
             now=visit.now,
         )
@@ -195,6 +238,8 @@ ROUTES = (
     post("/sign-out", sign_out, access="anyone"),
     get("/invite/{token}", show_invitation, access="anyone"),
     post("/invite/{token}", join, access="anyone"),
+    post("/invite/{token}/passkey/options", invitation_passkey_options, access="anyone"),
+    post("/invite/{token}/passkey", join_with_passkey, access="anyone"),
     get("/password/{token}", show_password_link, access="anyone"),
     post("/password/{token}", use_password_link, access="anyone"),
     post("/preferences", prefer, access="anyone"),

@@ -60,8 +60,16 @@ class SignInStore(Protocol):
         """Note a use and the authenticator's counter."""
         ...
 
-    def remove_passkeys(self, user_id: str, passkey_ids: list[str]) -> int:
-        """Delete a person's passkeys among the ids; returns how many."""
+    def rename_passkey(self, user_id: str, passkey_id: str, *, name: str) -> Passkey | None:
+        """Call a passkey something else; returns it as it is now, or None when the person has no such passkey."""
+        ...
+
+    def remove_passkeys(self, user_id: str, passkey_ids: list[str], *, keep_a_way_in: bool = False) -> int:
+        """Delete a person's passkeys among the ids; returns how many.
+
+        With ``keep_a_way_in`` raises ``Conflict``, and deletes none, when neither a passkey nor a password would
+        be left.
+        """
         ...
 
     def save_totp(self, totp: TOTP) -> None:

@@ -1,13 +1,12 @@
 """Money: integer nano-dollars, and the only division and rounding in the project.
 
 A nano-dollar is 10^-9 USD. Amounts are plain ``int`` in fields named ``*_nano``; rates are nano-dollars
-per million tokens, so that $0.0375 per million (37,500,000) loses nothing. No float ever touches money;
-``Decimal`` appears only here, to read and write text.
+per million tokens, so that $0.0375 per million (37,500,000) loses nothing. No float ever touches money.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
 
 NANO_PER_USD = 1_000_000_000
 TOKENS_PER_RATE = 1_000_000
@@ -15,27 +14,46 @@ TOKENS_PER_RATE = 1_000_000
 # Sums stay far below the 64-bit columns that hold them: nine billion dollars.
 AMOUNT_NANO_MAX = 2**63 - 1
 
+_PLACES = 9
+_TEXT_LENGTH_MAX = 40
+# A comma groups thousands and does nothing else: 25,50 and 0,150 are somebody's decimal commas.
+_GROUPED = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+"
+_AMOUNT = re.compile(rf"\$? ?(?P<whole>{_GROUPED}|[0-9]*)(?:\.(?P<rest>[0-9]*))?")
+_WHOLE_NUMBER = re.compile(rf"(?P<sign>-?)(?P<digits>{_GROUPED}|[0-9]+)")
+
 
 def parse_usd(text: str) -> int:
     """Read dollars as people write them (``25``, ``0.10``, ``$1,000``) into nano-dollars.
 
-    Raises ``ValueError`` for anything negative, not finite, finer than a nano-dollar or too large.
+    Raises ``ValueError``, which says what to write, for anything else, and for what is finer than a nano-dollar or
+    too large.
     """
-    cleaned = text.strip().removeprefix("$").replace(",", "").replace("_", "")
-    try:
-        amount = Decimal(cleaned)
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is no amount of dollars: write 25 or 0.10") from None
-    if not amount.is_finite() or amount < 0:
-        raise ValueError(f"{text!r} is no amount of dollars: it must be 0 or more")
-    if amount.adjusted() > 10:
-        raise ValueError(f"{text!r} is too much: at most 9,000,000,000 USD")
-    nano = amount * NANO_PER_USD
-    if nano != nano.to_integral_value():
-        raise ValueError(f"{text!r} is finer than a nano-dollar (nine decimals)")
+    cleaned = text.strip()
+    found = _AMOUNT.fullmatch(cleaned) if len(cleaned) <= _TEXT_LENGTH_MAX else None
+    if found is None or not (found["whole"] or found["rest"]):
+        if cleaned.startswith(("-", "\N{MINUS SIGN}")):
+            raise ValueError("the amount must be 0 or more")
+        if "," in cleaned:
+            raise ValueError("write cents after a point, such as 2.50; a comma only groups thousands, as in 1,000")
+        raise ValueError("write an amount in dollars, such as 10 or 2.50")
+    rest = (found["rest"] or "").rstrip("0")
+    if len(rest) > _PLACES:
+        raise ValueError("the amount may have nine decimals at most")
+    nano = int(found["whole"].replace(",", "") or "0") * NANO_PER_USD + int(rest.ljust(_PLACES, "0"))
     if nano > AMOUNT_NANO_MAX:
-        raise ValueError(f"{text!r} is too much: at most 9,000,000,000 USD")
-    return int(nano)
+        raise ValueError("the amount is too large: at most 9,000,000,000 USD")
+    return nano
+
+
+def parse_whole_number(text: str) -> int:
+    """Read a whole number as people write it: ``60``, ``-5``, ``1,000``. Raises ``ValueError`` for anything else."""
+    found = _WHOLE_NUMBER.fullmatch(text.strip()) if len(text) <= _TEXT_LENGTH_MAX else None
+    if found is None:
+        raise ValueError("write a whole number, such as 60")
+    number = int(found["digits"].replace(",", ""))
+    if number > AMOUNT_NANO_MAX:
+        raise ValueError("the number is too large")
+    return -number if found["sign"] else number
 
 
 def format_usd(nano: int) -> str:

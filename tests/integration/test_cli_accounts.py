@@ -50,6 +50,8 @@ def test_money_comes_in_by_top_ups_and_codes(gateway: GatewayProcess):
     assert gateway.cli("topup", OWNER, "0.000000001", "--reason", "the smallest").strip() == "25.000000001"
     assert gateway.run("topup", OWNER, "0", "--reason", "x").returncode == 2
     assert gateway.run("topup", OWNER, "5").returncode == 2
+    for slip in ("25,50", "0,150", "1e3", "-5"):
+        assert gateway.run("topup", OWNER, slip, "--reason", "x").returncode == 2
     assert gateway.run("topup", "nobody@example.com", "5", "--reason", "x").returncode == 4
 
     plain = gateway.cli("codes", "create", "-n", "3", "--value", "10").split()

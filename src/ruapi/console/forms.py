@@ -20,7 +20,7 @@ from starlette.requests import Request
 
 from ruapi.clock import parse_instant
 from ruapi.errors import Conflict, InvalidInput, LimitReached
-from ruapi.money import parse_usd
+from ruapi.money import parse_usd, parse_whole_number
 
 BODY_BYTES_MAX = 256 * 1024
 FIELDS_MAX = 2_000
@@ -70,26 +70,26 @@ class Form:
 
     def number(self, name: str) -> int | None:
         """A whole number, or None when the field is empty."""
-        text = self.text(name).replace(",", "")
+        text = self.text(name)
         if not text:
             return None
-        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20):
-            raise InvalidInput("write a whole number, such as 60")
-        return int(text)
+        try:
+            return parse_whole_number(text)
+        except ValueError as fault:
+            raise InvalidInput(str(fault)) from None
 
     def usd(self, name: str, *, signed: bool = False) -> int | None:
         """Dollars as nano-USD, or None when the field is empty. With ``signed`` a minus may stand in front."""
-        text = self.text(name).replace(",", "")
+        text = self.text(name)
         if not text:
             return None
         sign = 1
         if signed and text.startswith(_MINUSES):
-            sign, text = -1, text[1:].strip()
-        text = text.removeprefix("$").strip()
+            sign, text = -1, text[1:]
         try:
             return sign * parse_usd(text)
-        except ValueError:
-            raise InvalidInput("write an amount in dollars, such as 10 or 2.50") from None
+        except ValueError as fault:
+            raise InvalidInput(str(fault)) from None
 
     def day(self, name: str, *, end: bool = False) -> int | None:
         """A UTC day or instant in ms, or None when the field is empty; with ``end``, the end of that day."""

@@ -216,7 +216,7 @@ class Gateway:
         # Other processes' changes are found by looking; what is changed in this one wakes the job.
         obeying = schedule.every(_CHANGES_EVERY_S, upkeep.obey_changes, name="obey changes")
         self._store.on_change = obeying.wake
-        schedule.every(5, upkeep.note_last_uses, name="note last uses")
+        schedule.every(2, upkeep.note_last_uses, name="note last uses")
         schedule.every(10, upkeep.end_lost_holds, name="end lost holds")
         schedule.every(30, upkeep.start_due_prices, name="start due prices")
         schedule.every(3600, upkeep.prove_books, name="prove books")

@@ -95,7 +95,7 @@ def test_whole_numbers(text, number):
 
 @pytest.mark.parametrize("text", ["x", "1.5", "1e3", "--1", "-", "٣", "9" * 20, "0x1"])
 def test_what_is_no_whole_number(text):
-    with pytest.raises(InvalidInput, match="whole number"):
+    with pytest.raises(InvalidInput, match="number"):
         Form([("n", text)]).number("n")
 
 
@@ -107,9 +107,9 @@ def test_dollars(text, nano):
     assert Form([("n", text)]).usd("n") == nano
 
 
-@pytest.mark.parametrize("text", ["-5", "much", "1.0000000001", "$", "5 €", "inf", "nan", "−5"])  # noqa: RUF001
+@pytest.mark.parametrize("text", ["-5", "much", "1.0000000001", "$", "5 €", "2,50", "1e1", "inf", "nan", "−5"])  # noqa: RUF001
 def test_what_is_no_amount(text):
-    with pytest.raises(InvalidInput, match="dollars"):
+    with pytest.raises(InvalidInput, match=r"amount|cents"):
         Form([("n", text)]).usd("n")
 
 

@@ -5,12 +5,12 @@ Instants in the URL are UTC. What cannot be understood is said beside its field 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from ruapi.clock import format_instant, parse_instant
-from ruapi.console.forms import INSTANT_MAX, INSTANT_MIN
+from ruapi.console.forms import INSTANT_MAX, INSTANT_MIN, sentence
 from ruapi.money import parse_usd
 from ruapi.storage.records import LogFilter
 
@@ -32,7 +32,7 @@ STATUS_WORDS = {
     "error": "Failed",
     "4xx": "4xx",
     "5xx": "5xx",
-    "402": "402, no money",
+    "402": "402, balance or limit",
     "429": "429, too many",
 }
 TEXT_LENGTH_MAX = 200
@@ -73,6 +73,13 @@ class LogQuery:
         return [*STATUS_WORDS.items(), *own]
 
     @property
+    def spans(self) -> list[tuple[str, str]]:
+        """The times to choose from, each with its words, and the one that was written if it is none of them."""
+        written = self.text("time")
+        own = [(written, written)] if "time" in self.errors else []
+        return [*SPAN_WORDS, *own]
+
+    @property
     def is_narrowed(self) -> bool:
         """Whether more than time and scope filter."""
         return bool(self.key or self.model or self.status or self.cost_nano_min is not None)
@@ -82,11 +89,12 @@ class LogQuery:
         kept = {name: value for name, value in {**self.texts, **changed}.items() if value}
         return f"{path}?{urlencode(kept)}" if kept else path
 
-    def wanted(self, *, account_id: str, key_id: str | None) -> LogFilter:
+    def wanted(self, *, account_id: str, key_ids: Sequence[str] = ()) -> LogFilter:
         """The filter as storage takes it; without ``everyone`` it is bound to the account."""
         return LogFilter(
             account_id=None if self.everyone else account_id,
-            key_id=key_id,
+            key_id=key_ids[0] if len(key_ids) == 1 else None,
+            key_ids=tuple(key_ids) if len(key_ids) > 1 else (),
             model=self.model or None,
             status=self.status,
             since=self.since,
@@ -124,6 +132,8 @@ def _span(texts: Mapping[str, str]) -> str:
 
 def _times(texts: Mapping[str, str], errors: dict[str, str], now: int) -> tuple[int, int | None]:
     span = _span(texts)
+    if texts.get("time", span) != span:
+        errors["time"] = "There is no such time. Choose one, or write 1h, 24h, 7d, 30d or custom in the address."
     if span != CUSTOM:
         return now - SPANS[span], None
     start, end = _instant(texts, "from", errors), _instant(texts, "to", errors)
@@ -165,6 +175,6 @@ def _cost(texts: Mapping[str, str], errors: dict[str, str]) -> int | None:
         return None
     try:
         return parse_usd(text)
-    except ValueError:
-        errors["cost"] = "Write dollars such as 0.01."
+    except ValueError as fault:
+        errors["cost"] = sentence(str(fault))
         return None

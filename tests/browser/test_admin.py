@@ -103,13 +103,13 @@ def test_a_member_is_frozen_promoted_and_signed_out(office: Office, page: Page, 
     expect(promote).to_be_disabled()
     page.locator("#field-role_confirmation").fill(email)
     promote.click()
-    expect(page.get_by_role("status")).to_contain_text(f"{email} is admin now.")
+    expect(page.get_by_role("status")).to_contain_text(f"{email} is an administrator now.")
     member.goto("/admin/users")
     expect(member.get_by_role("heading", name="Users")).to_be_visible()
     page.get_by_role("button", name="Make a member").click()
     expect(page.get_by_role("button", name="Make an administrator")).to_be_visible()
     page.get_by_role("button", name="Sign out", exact=True).last.click()
-    expect(page.get_by_role("status")).to_contain_text(f"sessions of {email} ended")
+    expect(page.get_by_role("status")).to_contain_text(f"1 session of {email} ended.")
     member.goto("/overview")
     expect(member).to_have_url(re.compile("/sign-in"))
 
@@ -138,7 +138,7 @@ def test_a_stolen_account_is_ended(
     assert call(office, key) == 200
     page.locator("#field-confirmation").fill(email)
     end.click()
-    expect(page.get_by_role("status")).to_contain_text("is frozen and signed out; 1 tokens and the password ended.")
+    expect(page.get_by_role("status")).to_contain_text("is frozen and signed out; 1 token and the password ended.")
     assert call(office, key) == 401
     thief.goto("/overview")
     expect(thief).to_have_url(re.compile("/sign-in"))
@@ -187,6 +187,23 @@ def test_a_channel_is_added_tested_paused_and_removed(office: Office, page: Page
     remove.click()
     expect(page.get_by_role("status")).to_contain_text("second and its secret are gone.")
     assert call(office, key, "new-model") == 404
+
+
+def test_an_address_within_the_network_opens_the_options_where_it_is_allowed(
+    office: Office, page: Page, complaints: Complaints
+) -> None:
+    complaints.expect("422")
+    page.goto("/admin/channels/new")
+    allow = page.get_by_label("Allow an address within this network")
+    fill_channel(page, name="inside", base_url="http:/typo", models="inner-model", private=False)
+    page.get_by_role("button", name="Add channel").click()
+    expect(page.locator("#field-base_url-error")).to_be_visible()
+    expect(allow).to_be_hidden()  # what is wrong is on the page already
+    fill_channel(page, name="inside", base_url=office.provider.openai_base_url, models="inner-model", private=False)
+    page.get_by_role("button", name="Add channel").click()
+    expect(page.locator("#field-base_url-error")).to_contain_text("allow private addresses for this channel")
+    allow.check()
+    expect(page.get_by_label("API key of the provider")).to_have_value("")
 
 
 def test_a_channel_is_edited_and_its_key_replaced(office: Office, page: Page, complaints: Complaints) -> None:
@@ -249,7 +266,8 @@ def test_prices_are_set_and_marked_up(office: Office, page: Page, complaints: Co
     expect(line).to_contain_text("Own price")
     # What was left empty stays a rule: it is not made a price by looking at the form again.
     page.goto("/admin/price?model=own-model")
-    expect(page.get_by_label("Input", exact=True)).to_have_value("2.5")
+    expect(page.get_by_label("Input", exact=True)).to_have_value("2.50")
+    expect(row(page, "Prices of own-model so far", "Own price")).to_contain_text("$2.50")
     expect(page.get_by_label("Cached input")).to_have_value("")
     expect(page.get_by_label("Cache write")).to_have_value("")
     # A model of the catalogue at cost plus a fifth, and below cost.
@@ -259,12 +277,21 @@ def test_prices_are_set_and_marked_up(office: Office, page: Page, complaints: Co
     tick = listed.get_by_label(f"Select {name}", exact=True)
     expect(page.get_by_role("button", name="Set prices")).to_be_disabled()
     tick.check()
-    page.get_by_label("sell at cost plus").fill("20")
+    percent = page.get_by_label("sell at cost plus")
+    percent.fill("12,5")
     page.get_by_role("button", name="Set prices").click()
-    expect(page.get_by_role("status")).to_contain_text("1 price was set: the catalogue's, +20 %.")
+    # A refusal stands beside the field, and keeps the search, the tick and what was typed.
+    expect(percent).to_have_accessible_description(re.compile("Write a percentage"))
+    expect(percent).to_have_value("12,5")
+    expect(page.get_by_label("Search models")).to_have_value(name)
+    expect(tick).to_be_checked()
+    percent.fill("12.5")
+    page.get_by_role("button", name="Set prices").click()
+    expect(page.get_by_role("status")).to_contain_text("1 price was set: the catalogue's, +12.5 %.")
+    expect(page.get_by_label("Search models")).to_have_value(name)
     shown = office.gateway.cli_json("models", "show", name)
     page.goto(f"/admin/price?model={name}")
-    expect(page.get_by_label("Input", exact=True)).to_have_value(str(shown["input"]))
+    expect(page.get_by_label("Input", exact=True)).to_have_value(re.compile(rf"^{re.escape(shown['input'])}0?$"))
     page.get_by_label("Input", exact=True).fill("0.01")
     page.get_by_role("button", name="Set the price").click()
     expect(row(page, "Models and prices", name).filter(has_text="Below cost").first).to_be_visible()
@@ -306,7 +333,7 @@ def test_codes_are_made_once_and_redeemed_once(office: Office, page: Page, anoth
     expect(row(page, "Codes", codes[0][-4:])).to_contain_text("redeemer@example.com")
     page.get_by_label(f"Select the code ending in {codes[1][-4:]}").check()
     page.get_by_role("button", name="Disable").click()
-    expect(page.get_by_role("status")).to_contain_text("1 codes can no longer be redeemed.")
+    expect(page.get_by_role("status")).to_contain_text("1 code can no longer be redeemed.")
     redeem(codes[1])
     expect(member.locator("#field-code-error")).to_be_visible()
     member.get_by_label("Warn me below").fill("100")

@@ -165,6 +165,15 @@ def test_nothing_that_comes_of_an_act_has_a_fault(chromium: Browser, rooms: Room
     assert faults == [], "\n".join(faults)
 
 
+def test_the_opened_menu_of_a_narrow_page_has_no_fault(chromium: Browser, rooms: Rooms) -> None:
+    with opened(chromium, rooms.url, viewport=NARROW) as (_, page, _complaints):
+        sign_in(page)
+        page.goto("/overview")
+        page.locator(".topbar > summary").click()
+        expect(page.locator(".topbar").get_by_text(OWNER)).to_be_visible()
+        assert faults_of_structure(page, "overview") + axe_violations(page) == []
+
+
 def test_dark_is_another_look(chromium: Browser, rooms: Rooms) -> None:
     """Or the colours above would have been compared twice with themselves."""
     with opened(chromium, rooms.url, color_scheme="light") as (_, page, _complaints):
@@ -187,7 +196,7 @@ def test_every_page_is_whole_without_javascript(chromium: Browser, rooms: Rooms)
                 page.goto(path)
                 if page.locator("h1").count() != 1:
                     faults.append(f"{name}: {page.locator('h1').count()} first headings")
-                for selector in ("[data-needs-script]", "[data-needs-passkeys]"):
+                for selector in ("[data-needs-script]", "[data-needs-passkeys]", "[data-copy]"):
                     seen = page.locator(f"{selector}:visible").count()
                     faults += [f"{name}: {seen} of {selector} are shown"] * bool(seen)
     assert faults == [], "\n".join(faults)

@@ -68,6 +68,10 @@ def test_a_call_is_listed_and_its_cost_is_the_sum_of_its_lines(
     )
     logged = next(row for row in office.gateway.logged_calls() if row["request_id"] == calls["good"])
     assert logged["cost_usd"] == "0.03303"
+    # Only the last figure of a hold is kept, so the page does not call it the first.
+    expect(page.get_by_text("Held for the call", exact=True)).to_be_visible()
+    expect(page.get_by_text("As it stood when the call ended.")).to_be_visible()
+    expect(page.get_by_text("Held before the call")).to_have_count(0)
     expect(page.locator("#request-id")).to_have_text(calls["good"])
     expect(page.locator("#price-id")).to_have_text(logged["price_version"])
     curl = page.locator("#call-curl")
@@ -117,7 +121,7 @@ def test_filters_stand_in_the_url_and_narrow_the_list(page: Page) -> None:
 def test_a_filter_that_cannot_be_used_is_said_and_shows_nothing(page: Page) -> None:
     page.goto("/logs?key=%25&cost=much")
     expect(page.locator("#error-summary")).to_contain_text("There is no token with this name or id.")
-    expect(page.locator("#error-summary")).to_contain_text("Write dollars such as 0.01.")
+    expect(page.locator("#error-summary")).to_contain_text("Write an amount in dollars, such as 10 or 2.50.")
     expect(page.locator("#error-summary")).to_be_focused()
     assert rows(page) == []
 

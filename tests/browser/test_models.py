@@ -96,6 +96,7 @@ def test_a_model_shows_its_prices_history_and_what_the_last_month_would_have_cos
     expect(page.get_by_text("In force")).to_be_visible()
     # 1,000 x $2 + 500 x $10 a million, on this model and as it was.
     expect(page.get_by_text("They would have cost $0.007 on this model. They cost $0.007.")).to_be_visible()
+    expect(page.get_by_text("The same call with the same tokens")).to_be_visible()
     catalogue.gateway.price_model(MODEL, input_usd="2", output_usd="20")
     page.reload()
     expect(page.get_by_text("They would have cost $0.012 on this model. They cost $0.007.")).to_be_visible()
@@ -130,6 +131,7 @@ def test_three_are_compared_and_a_fourth_is_left_out(page: Page) -> None:
     expect(page.get_by_text("One more was left out.")).to_be_visible()
     expect(page.locator("thead th")).to_have_count(4)
     expect(page.get_by_role("row", name=re.compile("^Your last 30 days"))).to_contain_text("$")
+    expect(page.get_by_text("Your last 30 days cost $0.007: 1 call.")).to_be_visible()
     page.get_by_role("link", name=re.compile("^Remove")).first.click()
     expect(page.locator("thead th")).to_have_count(3)
     # One is added by its name, and the way back leads to the search.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -142,6 +144,49 @@ def test_another_models_code_is_shown_when_the_model_changes(page: Page, key_id:
     expect(page.locator("#code-curl")).to_contain_text("another-model")
     page.get_by_label("Model", exact=True).select_option(MODEL)
     expect(page.locator("#code-curl")).to_contain_text(f'"{MODEL}"')
+
+
+def test_the_code_carries_what_was_written_and_sent(office: Office, page: Page, key_id: str) -> None:
+    office.provider.script(MODEL, Behaviour(text="Yes."))
+    open_playground(page, key_id)
+    page.get_by_label("System prompt").fill('Be "brief".\nAlways.')
+    page.get_by_label("Max output tokens").fill("77")
+    page.get_by_label("Temperature").fill("0.5")
+    page.get_by_label("Message", exact=True).fill("It's $HOME & <b>Zoë</b>")
+    page.get_by_text("View code").click()
+    curl, script = page.locator("#code-curl"), page.locator("#code-javascript")
+    expect(curl).to_contain_text("Zoë")
+    assert json.loads(shlex.split(curl.inner_text())[-1]) == {
+        "model": MODEL,
+        "messages": [
+            {"role": "system", "content": 'Be "brief".\nAlways.'},
+            {"role": "user", "content": "It's $HOME & <b>Zoë</b>"},
+        ],
+        "max_completion_tokens": 77,
+        "temperature": 0.5,
+    }
+    # What was sent stays in the code, a wrong number does not come in, and the language stays the chosen one.
+    page.locator("label", has_text="JavaScript (openai)").click()
+    ask(page, "And the second?")
+    expect(page.locator("#playground-status")).to_contain_text("This call cost")
+    expect(script).to_contain_text('content: "And the second?"')
+    page.get_by_label("Temperature").fill("9")
+    page.get_by_label("Temperature").blur()
+    expect(script).not_to_contain_text("temperature")
+    expect(script).to_be_visible()
+    expect(curl).to_be_hidden()
+    page.get_by_role("link", name="New conversation").click()
+    expect(script).to_contain_text("Say hello in one sentence.")
+
+
+def test_tokens_of_one_name_are_told_apart_by_their_last_characters(office: Office, page: Page, key_id: str) -> None:
+    twins = [office.gateway.create_key("twin") for _ in range(2)]
+    open_playground(page, twins[0].id)
+    options = page.get_by_label("Token", exact=True).locator("option")
+    for twin in twins:
+        expect(options.filter(has_text=f"twin (…{twin.secret[-4:]})")).to_have_attribute("value", twin.id)
+    # A name that no other has needs no more.
+    expect(page.locator(f"#field-key option[value={key_id}]")).to_have_text("playground")
 
 
 def test_without_javascript_the_whole_answer_comes_with_the_page(

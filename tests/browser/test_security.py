@@ -130,6 +130,50 @@ def test_the_alarm_does_what_is_ticked_and_no_more(
     sign_in(other, person.email, NEW_PASSWORD)
 
 
+def set_up_app(page: Page) -> None:
+    page.goto("/security")
+    page.get_by_role("button", name="Set up").click()
+    secret = base64.b32decode(page.locator("#totp-secret").inner_text().replace(" ", ""))
+    page.get_by_label("Code", exact=True).fill(totp.code_at(secret, now()))
+    page.get_by_role("button", name="Turn on").click()
+    expect(page.locator("#recovery-codes")).to_be_visible()
+
+
+def test_the_alarm_takes_the_authenticator_app_unless_it_is_unticked(
+    person: Person, complaints: Complaints, another: Callable[[], Page]
+) -> None:
+    complaints.expect("422")
+    page, other = person.page, another()
+    set_up_app(page)
+    page.goto("/security/compromised")
+    box = page.get_by_label(re.compile("^Remove the authenticator app and its recovery codes"))
+    expect(box).to_be_checked()
+    expect(page.get_by_text("A thief may have added it")).to_be_visible()
+    # Unticked it stays so while the rest of the form is corrected.
+    box.uncheck()
+    page.get_by_label("New password").fill(PASSWORD)
+    page.get_by_role("button", name="Stop everything ticked").click()
+    expect(page.locator("#field-new_password-error")).to_contain_text(
+        "the new password is the old one", ignore_case=True
+    )
+    expect(box).not_to_be_checked()
+    box.check()
+    page.get_by_label("New password").fill(NEW_PASSWORD)
+    page.get_by_role("button", name="Stop everything ticked").click()
+    expect(page.get_by_role("heading", name="What was stopped")).to_be_visible()
+    facts = page.locator(".definitions").first
+    expect(facts.locator("div", has_text="Authenticator app")).to_contain_text("Removed")
+    expect(facts.locator("div", has_text="Recovery codes ended")).to_contain_text("10")
+    expect(page.get_by_text("Set up the authenticator app again")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the report").click()
+    report = json.loads(download.value.path().read_text())
+    assert (report["authenticator_app"], report["ended_recovery_codes"]) == ("removed", 10)
+    sign_in(other, person.email, NEW_PASSWORD)
+    expect(other).to_have_url(re.compile("/overview$"))
+    set_up_app(page)  # as the report says
+
+
 def test_ones_own_freeze_is_lifted_by_oneself(office: Office, person: Person) -> None:
     page = person.page
     page.goto("/security/compromised")

@@ -212,6 +212,17 @@ def test_rotating_overlaps_and_the_old_key_can_be_stopped(page: Page, office: Of
     assert (status_of(office, old), status_of(office, new)) == (401, 200)
 
 
+def test_a_name_with_two_blanks_is_typed_as_the_page_shows_it(page: Page, office: Office) -> None:
+    key = office.gateway.create_key("two  spaces")
+    page.goto(f"/tokens/{key.id}/delete")
+    button = page.get_by_role("button", name="Delete", exact=True)
+    page.get_by_label("Type two spaces to confirm").fill("twospaces")
+    expect(button).to_be_disabled()
+    page.get_by_label("Type two spaces to confirm").fill("two spaces")
+    button.click()
+    expect(page.get_by_role("status")).to_contain_text("two spaces is deleted.")
+
+
 def test_several_tokens_are_revoked_at_once_after_their_traffic_was_told(page: Page, office: Office) -> None:
     made = {name: create_and_leave(page, name) for name in ("bulk-one", "bulk-two", "bulk-three")}
     assert status_of(office, made["bulk-one"]) == 200

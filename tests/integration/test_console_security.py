@@ -811,6 +811,95 @@ def test_v6_3_the_last_way_in_is_not_removed(place: Place) -> None:
     place.signed_in(victor.email, "chosen in the alarm")
 
 
+def test_v7_4_the_alarm_ends_a_stolen_cookie_of_the_browser_that_raises_it(place: Place) -> None:
+    """Within the half hour of its proof, a copy could lift the freeze and make new keys behind the owner's back."""
+    owner = place.person("xenia@example.com")
+    thief = place.browser()
+    thief.cookies.update(owner.cookies)
+    kept_form = thief.csrf()
+    assert thief.get("/security").status == 200
+    alarm = [("sent", "1"), *(("step", step) for step in ("freeze", "sessions", "keys", "management_keys", "app"))]
+    for password, why in (("", "choose a new password"), (BOBS_PASSWORD, "new password is the old one")):
+        refused = owner.post("/security/compromised", [*alarm, ("new_password", password)])
+        assert refused.status == 422
+        assert why in refused.text.lower()
+        assert place.signed_in("xenia@example.com", BOBS_PASSWORD).post("/sign-out").status == 303
+    done = owner.post("/security/compromised", [*alarm, ("new_password", "chosen in the alarm")])
+    assert "What was stopped" in done.text
+    assert thief.get("/security").location.startswith("/sign-in")
+    for path, fields in (
+        ("/security/unfreeze", {}),
+        ("/tokens", {"name": "of a thief"}),
+        ("/security/management-keys", {"management_name": "of a thief", "scope": "write"}),
+    ):
+        assert thief.send("POST", path, fields={"csrf": kept_form, **fields}).status == 403, path
+    assert owner.is_signed_in
+    assert owner.post("/security/unfreeze").location == "/security"
+    assert "of a thief" not in owner.get("/tokens").text + owner.get("/security").text
+
+
+def test_v6_4_the_alarm_takes_a_thiefs_app_and_tells_what_it_left(place: Place) -> None:
+    """Somebody who has an app sees it ticked; where the page showed none, one that came meanwhile goes as well."""
+    browser = place.person("yves@example.com")
+    assert "Remove the authenticator app" not in browser.get("/security/compromised").text
+    steps = re.findall(r'type="hidden" name="step" value="(\w+)"', browser.get("/security/compromised").text)
+    assert "app" in steps
+
+    def add_app() -> list[str]:
+        assert browser.post("/security/totp/start").location == "/security/totp"
+        secret = base64.b32decode(
+            browser.get("/security/totp").find(r'id="totp-secret"[^>]*>([^<]+)<').replace(" ", "")
+        )
+        shown = browser.post("/security/totp/confirm", {"code": totp.code_at(secret, now())})
+        return shown.find(r'id="recovery-codes"[^>]*>(.*?)</').split()
+
+    add_app()
+    alarm = [("sent", "1"), ("step", "sessions")]
+    first, second = "the first of yves", "the second of yves"
+    report = browser.post(
+        "/security/compromised", [*alarm, *(("step", step) for step in steps), ("new_password", first)]
+    )
+    assert report.find(r"<dt>Authenticator app</dt>\s*<dd[^>]*>([^<]*)") == "Removed"
+    assert report.find(r"<dt>Recovery codes ended</dt>\s*<dd[^>]*>([^<]*)") == "10"
+    assert "Set up the authenticator app again" in report.text
+    assert place.browser().sign_in("yves@example.com", first).location == "/overview"
+
+    codes = add_app()
+    assert re.search(r'name="step" value="app" checked', browser.get("/security/compromised").text)
+    report = browser.post("/security/compromised", [*alarm, ("new_password", second)])
+    assert report.find(r"<dt>Authenticator app</dt>\s*<dd[^>]*>([^<]*)") == "As before"
+    assert "Make new recovery codes" in report.text
+    again = place.browser()
+    assert again.sign_in("yves@example.com", second).location.startswith("/sign-in/code")
+    assert again.post("/sign-in/code", {"code": codes[0]}).status == 403
+    assert not again.is_signed_in
+    assert "0 recovery codes are left" in browser.get("/security").text
+
+
+def test_the_alarm_needs_no_password_where_a_known_passkey_stays(place: Place) -> None:
+    ursula = passkeyed(place, "ursula@example.com")
+    former = ursula.browser.cookies["ruapi_session"]
+    alarm = [("sent", "1"), *(("step", step) for step in ("freeze", "sessions", "keys", "passkeys", "app"))]
+    assert "What was stopped" in ursula.browser.post("/security/compromised", alarm).text
+    assert ursula.browser.is_signed_in
+    assert ursula.browser.cookies["ruapi_session"] != former
+    answer = ursula.answer("/sign-in/passkey/options")
+    assert ursula.browser.post("/sign-in/passkey", {"answer": answer}, host=ursula.host).status == 303
+
+
+def test_ended_sessions_are_counted_in_words(place: Place) -> None:
+    browser = place.person("zoe@example.com")
+    for others, told in (
+        (0, "There was no other session."),
+        (1, "1 other session ended."),
+        (2, "2 other sessions ended."),
+    ):
+        for _ in range(others):
+            place.signed_in("zoe@example.com", BOBS_PASSWORD)
+        assert browser.post("/security/sessions/end-others").location == "/security"
+        assert told in browser.get("/security").text
+
+
 def test_v7_5_1_a_first_password_wants_a_fresh_proof_by_the_passkey(place: Place) -> None:
     """Who found an open browser must not give the account a password of their own."""
     walter = passkeyed(place, "walter@example.com")

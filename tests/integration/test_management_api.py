@@ -294,6 +294,41 @@ def test_every_answer_is_guarded(api: Managed, method: str, target: str, key: st
         assert answer.json["request_id"] == answer.headers["x-request-id"]
 
 
+@pytest.mark.parametrize(
+    ("target", "body", "headers", "status", "code"),
+    [
+        ("/api/v1/keys", b'{"name": "' + b"x" * 1_100_000 + b'"}', {}, 413, "body_too_large"),
+        ("/api/v1/keys?after=" + "a" * 9_000, b"{}", {}, 414, "target_too_long"),
+        ("/api/v1/keys?limit=1", b"{}", {"x_long": "a" * 40_000}, 431, "headers_too_large"),
+        ("/api/v1/keys", b"{}", {"x_endless": "a" * 400_000}, 431, "headers_too_large"),
+        ("/api/v1/keys", b"{}", {"expect": "something"}, 417, "bad_http"),
+        ("/api/v1/keys", b"{}", {"x_bell": "\a"}, 400, "bad_http"),
+    ],
+    ids=["long body", "long target", "long header", "endless header", "expectation", "control character"],
+)
+@pytest.mark.parametrize("accept", ["*/*", "text/html"])
+def test_what_never_reached_the_api_is_refused_in_its_shape(
+    api: Managed, target: str, body: bytes, headers: dict[str, str], status: int, code: str, accept: str
+):
+    answer = api.ask("POST", target, body, accept=accept, **headers)
+    assert (answer.status, answer.json["error"]["code"]) == (status, code)
+    assert list(answer.json) == ["error", "request_id"]
+    assert list(answer.json["error"]) == ["code", "message"]
+    assert re.fullmatch(r"mrq_[0-9a-f]{28}", answer.json["request_id"])
+    assert answer.headers["x-request-id"] == answer.json["request_id"]
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/api/v1x"])
+def test_other_paths_keep_the_shape_of_the_models_api(api: Managed, path: str):
+    answer = api.ask("GET", f"{path}?after=" + "a" * 9_000)
+    assert answer.status == 414
+    assert answer.json["error"]["type"] == "invalid_request_error"
+    assert answer.headers["x-request-id"].startswith("req_")
+
+
 def test_another_method_names_those_that_work(api: Managed):
     assert api.ask("PUT", "/api/v1/keys").headers["allow"] == "GET, POST"
     key_path = f"/api/v1/keys/{api.model_key.id}"

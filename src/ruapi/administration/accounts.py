@@ -169,11 +169,12 @@ def compromised(store: AdministrationStore, user: User, *, now: int) -> tuple[Us
     Passkeys and the authenticator app end too: a thief may have added them. A new password starts afresh.
     """
     frozen = _change(store, user, status="frozen", frozen_by="admin", password_hash=None)  # first: spending stops
-    store.end_sessions(user.id, now=now)
-    store.end_management_keys(user.id, now=now)
+    # Ways in close before sessions end, and those before the keys: nothing is made behind this.
     end_password_links(store, user, now=now)
     store.remove_passkeys(user.id, [passkey.id for passkey in store.list_passkeys(user.id)])
     store.remove_totp(user.id)
+    store.end_sessions(user.id, now=now)
+    store.end_management_keys(user.id, now=now)
     ended = store.stop_keys(user_id=user.id, status="deleted", now=now)
     wait_for_servers(store)
     return frozen, ended

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -19,6 +20,11 @@ _PAGE_ROWS = 500
 _PIECE_CHARACTERS = 16_384
 _LOOKS_MAX = 2_000
 """Each look at the log is bounded; so many of them may find nothing before an export ends."""
+
+_SIGNS = frozenset({"=", "+", "-", "\N{MINUS SIGN}", "@"})
+_LINE_CONTROLS = frozenset({"\t", "\r", "\n"})
+_UNSEEN = frozenset({"Cc", "Cf", "Mn"})
+"""Categories of characters without a width: controls, formats such as a zero-width space, marks on nothing."""
 
 CALL_COLUMNS = (
     "request_id", "time", "key_id", "model", "channel", "status", "error_code", "finish_reason", "input_tokens",
@@ -55,10 +61,19 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         value = " ".join(str(part) for part in value)
     text = str(value)
-    # A spreadsheet takes these for a formula; a number with a sign is none.
-    if text[:1] in {"=", "+", "-", "@", "\t", "\r"} and not _is_number(text):
-        return f"'{text}"
-    return text
+    # A number with a sign begins no formula.
+    return f"'{text}" if _begins_formula(text) and not _is_number(text) else text
+
+
+def _begins_formula(text: str) -> bool:
+    """Whether a spreadsheet may take the cell for a formula.
+
+    Some look past what cannot be seen, and take the wide and small forms of a sign for the sign.
+    """
+    if text[:1] in _LINE_CONTROLS:
+        return True
+    seen = next((one for one in text if not one.isspace() and unicodedata.category(one) not in _UNSEEN), "")
+    return unicodedata.normalize("NFKC", seen)[:1] in _SIGNS
 
 
 def _is_number(text: str) -> bool:

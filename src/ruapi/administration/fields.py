@@ -82,5 +82,5 @@ def check_networks(networks: Iterable[str]) -> tuple[str, ...]:
 def check_rate(value: int | None, *, field: str) -> int | None:
     """A rate or a number of calls: 1 or more, or None for no cap."""
     if value is not None and not 1 <= value <= RATE_MAX:
-        raise InvalidInput(f"{field} must be between 1 and {RATE_MAX}, or absent")
+        raise InvalidInput(f"{field} must be between 1 and {RATE_MAX:,}, or left out for no limit")
     return value

@@ -1,7 +1,8 @@
 """Links that work once: to join, and to choose a new password.
 
 A link's token is random and stored as its HMAC. A wrong, used, replaced or expired one gets the same answer,
-so nobody learns which it was. A new link for the same person ends the former one.
+so nobody learns which it was. A new link for the same person ends the former one. While sign-up is closed,
+invitations are suspended, and who holds one is told so.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ PASSWORD_LINK_LIFE_MS = 86_400_000
 INVITATIONS_MAX = 1_000  # open at a time
 
 LINK_REFUSED = "This link does not work: it was used, was replaced by a newer one, has expired, or is incomplete."
+SIGN_UP_CLOSED = "Sign-up is closed, so this invitation does not work now. Ask whoever invited you to open it."
 
 _PATHS = {"setup": "/setup", "invitation": "/invite", "password": "/password"}
 
@@ -48,7 +50,7 @@ def invite(
 
 
 def list_invitations(store: AdministrationStore, *, now: int) -> list[OneTimeLink]:
-    """The invitations that still work, the newest first."""
+    """The invitations that nobody has used and that have not expired, the newest first."""
     return store.list_links(purpose="invitation", now=now)
 
 
@@ -75,14 +77,10 @@ def accept(
     Raises ``AuthenticationFailed`` for a link that does not work, and ``InvalidInput`` for a password that cannot be
     taken; the link still works then.
     """
-    link = open_link(store, secrets, purpose="invitation", token=token, now=now)
+    link = open_invitation(store, secrets, token=token, now=now)
     email, role = link.email or "", link.role or "member"
     password_hash = hash_password(password, email=email)  # before the link is used up: this can be refused
-    if (
-        instance.load(store).sign_up == "closed"
-        or store.find_user(email) is not None
-        or not store.use_link(link.digest, now=now)
-    ):
+    if store.find_user(email) is not None or not store.use_link(link.digest, now=now):
         raise AuthenticationFailed(LINK_REFUSED)
     joined = Actor(kind="stranger", name=email, address=visitor.address)
     user = accounts.add(store.acting(joined), email=email, role=role, password_hash=password_hash, now=now)
@@ -145,6 +143,16 @@ def open_link(store: AdministrationStore, secrets: Secrets, *, purpose: str, tok
         if link is not None and link.purpose == purpose and link.used_at is None and now < link.expires_at:
             return link
     raise AuthenticationFailed(LINK_REFUSED)
+
+
+def open_invitation(store: AdministrationStore, secrets: Secrets, *, token: str, now: int) -> OneTimeLink:
+    """The invitation of a token, which stays unused. Raises ``AuthenticationFailed`` for one that does not work now."""
+    link = open_link(store, secrets, purpose="invitation", token=token, now=now)
+    if instance.load(store).sign_up == "closed":
+        raise AuthenticationFailed(SIGN_UP_CLOSED)
+    if store.find_user(link.email or "") is not None:
+        raise AuthenticationFailed(LINK_REFUSED)
+    return link
 
 
 def path_of(link: OneTimeLink, token: str) -> str:

@@ -324,9 +324,7 @@ def price(
     Fees per call and per tool of the price before stay too. Tiers and surcharges of the price before do not:
     they were multiples of other rates.
     """
-    name = fields.check_pattern(model_id)
-    if "*" in name:
-        raise InvalidInput("a price is for one model: write its name without *")
+    name = _check_name(model_id)
     rates = {
         "input": input_nano,
         "output": output_nano,
@@ -338,7 +336,7 @@ def price(
             raise InvalidInput(f"the price of {field} must be between 0 and 1,000,000 USD per million tokens")
     for field, tokens in (("context", context_tokens), ("most output", output_tokens_max)):
         if tokens is not None and not 1 <= tokens <= TOKENS_MAX:
-            raise InvalidInput(f"the {field} must be between 1 and {TOKENS_MAX} tokens")
+            raise InvalidInput(f"the {field} must be between 1 and {TOKENS_MAX:,} tokens")
     known = next((model for model in store.list_models() if model.id == name), None)
     model = _priced_model(known, name, context_tokens=context_tokens, output_tokens_max=output_tokens_max, now=now)
     before = store.prices_in_force(now=now).get(name)
@@ -365,16 +363,28 @@ def price(
     return describe(model, version)
 
 
-PERCENT_MIN, PERCENT_MAX = -90, 10_000
+def _check_name(text: str) -> str:
+    """The name of one model."""
+    try:
+        name = fields.check_pattern(text)
+    except InvalidInput:
+        said = f"{text.strip()[:80]!r} is no name of a model: write it" if text.strip() else "write the name of a model"
+        raise InvalidInput(f"{said} as callers do, such as gpt-5-mini") from None
+    if "*" in name:
+        raise InvalidInput("a price is for one model: write its name without *")
+    return name
 
 
-def mark_up(store: AdministrationStore, names: Iterable[str], *, percent: int, now: int) -> int:
-    """Sell models at the catalogue's rates and so many percent more (or less), tiers and fees included.
+MARK_UP_PERCENT_MIN, MARK_UP_PERCENT_MAX = -90, 10_000
 
-    Returns how many prices were set. Raises ``InvalidInput`` when the catalogue does not price one of them.
+
+def mark_up(store: AdministrationStore, names: Iterable[str], *, basis_points: int, now: int) -> int:
+    """Sell models at the catalogue's rates and so much more (or less), tiers and fees included.
+
+    ``basis_points`` are hundredths of a percent. Returns how many prices were set. Raises ``InvalidInput`` when the
+    catalogue does not price one of them.
     """
-    if not PERCENT_MIN <= percent <= PERCENT_MAX:
-        raise InvalidInput(f"the markup must be between {PERCENT_MIN} and {PERCENT_MAX} percent")
+    check_mark_up(basis_points)
     models, prices = [], []
     stored = {model.id: model for model in store.list_models()}
     for name in dict.fromkeys(names):
@@ -386,7 +396,7 @@ def mark_up(store: AdministrationStore, names: Iterable[str], *, percent: int, n
             PriceVersion(
                 id=new_identifier("prc", now),
                 model=name,
-                rates=encode_rates(marked_up(cost, percent)),
+                rates=encode_rates(marked_up(cost, basis_points=basis_points)),
                 source=OPERATOR,
                 source_date=day_of(now),
                 effective_from=now,
@@ -396,6 +406,13 @@ def mark_up(store: AdministrationStore, names: Iterable[str], *, percent: int, n
     if prices:
         wait_for_servers(store, store.save_models(models, prices))
     return len(prices)
+
+
+def check_mark_up(basis_points: int) -> int:
+    """A markup, in hundredths of a percent, that is no slip of the pen. Raises ``InvalidInput``."""
+    if not MARK_UP_PERCENT_MIN * 100 <= basis_points <= MARK_UP_PERCENT_MAX * 100:
+        raise InvalidInput(f"the markup must be between {MARK_UP_PERCENT_MIN} % and {MARK_UP_PERCENT_MAX:,} %")
+    return basis_points
 
 
 def catalogue_rates(model_id: str, *, now: int) -> Rates | None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import msgspec
 
-from ruapi.administration import accounts, instance
+from ruapi.administration import accounts
 from ruapi.administration.fields import check_email
-from ruapi.administration.invitations import LINK_REFUSED, open_link
+from ruapi.administration.invitations import LINK_REFUSED, open_invitation
 from ruapi.administration.sign_in import ANSWERED_BEFORE, SignedIn, SignIn, Visitor, take_kept
 from ruapi.credentials import passkeys, tokens
 from ruapi.credentials.secrets import Secrets
@@ -158,7 +158,7 @@ def invitation_options(
     now: int,
 ) -> tuple[str, str]:
     """Like ``ask``, for the address that was invited. Raises ``AuthenticationFailed`` for a link that does not work."""
-    link = _open_invitation(store, secrets, link_token, now)
+    link = open_invitation(store, secrets, token=link_token, now=now)
     return ask(
         store, secrets, sign_in, link, email=link.email or "", origin=origin, service=service, visitor=visitor, now=now
     )
@@ -177,18 +177,11 @@ def accept_invitation(
     now: int,
 ) -> SignedIn:
     """Join by an invitation: the new person, signed in. Raises like ``verify`` and ``admit``."""
-    link = _open_invitation(store, secrets, link_token, now)
+    link = open_invitation(store, secrets, token=link_token, now=now)
     newcomer = verify(store, secrets, link, token=token, answer=answer, origin=origin, now=now)
     acting = store.acting(Actor(kind="stranger", name=newcomer.email, address=visitor.address))
     user, passkey = admit(acting, link, newcomer, role=link.role or "member", now=now)
     return sign_in.start_session(user, "invitation", visitor, passkey_id=passkey.id)
-
-
-def _open_invitation(store: AdministrationStore, secrets: Secrets, link_token: str, now: int) -> OneTimeLink:
-    link = open_link(store, secrets, purpose="invitation", token=link_token, now=now)
-    if instance.load(store).sign_up == "closed" or store.find_user(link.email or "") is not None:
-        raise AuthenticationFailed(LINK_REFUSED)
-    return link
 
 
 def _free_address(store: AdministrationStore, email: str) -> str:

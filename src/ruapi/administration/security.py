@@ -6,8 +6,8 @@ as the person, so that every change is in the audit log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,7 +16,7 @@ from ruapi.administration.leaks import TrafficReport, describe_traffic, traffic_
 from ruapi.administration.sign_in import SignIn, Visitor, is_alive, take_asked
 from ruapi.clock import format_instant
 from ruapi.credentials import passkeys, recovery_codes, tokens, totp
-from ruapi.credentials.passwords import hash_password
+from ruapi.credentials.passwords import hash_password, verify_password
 from ruapi.credentials.sealing import Sealer
 from ruapi.credentials.secrets import Secrets
 from ruapi.errors import AuthenticationFailed, Conflict, InvalidInput, NotFound
@@ -26,6 +26,7 @@ from ruapi.storage.records import TOTP, Challenge, Key, Passkey, RecoveryCode, S
 
 PASSKEYS_MAX = 20  # of one person
 REPORT_SPAN_MS = 86_400_000
+SAME_PASSWORD = "the new password is the old one"  # noqa: S105 - a sentence
 
 
 # --- sessions and the password ----------------------------------------------------------------------
@@ -65,7 +66,7 @@ def change_password(
     if user.password_hash is not None:
         sign_in.check_password(session, user, current or "", visitor)
         if new == current:
-            raise InvalidInput("the new password is the old one")
+            raise InvalidInput(SAME_PASSWORD)
     return accounts.replace_password(
         store, user, hash_password(new, email=user.email), keep_session=session.id, now=now
     )
@@ -280,6 +281,8 @@ class CompromiseReport(msgspec.Struct, frozen=True, kw_only=True):
     ended_keys: list[Key]
     ended_management_keys: int
     removed_passkeys: int
+    authenticator_app: Literal["removed", "kept", "none"]
+    ended_recovery_codes: int
     password_changed: bool
     frozen: bool
     traffic: TrafficReport
@@ -291,46 +294,87 @@ def compromised(
     *,
     keep_session: str | None,
     new_password: str | None,
+    renew_session: Callable[[], None] | None = None,
     end_sessions: bool = True,
     end_keys: bool = True,
     end_management_keys: bool = True,
     remove_passkeys: Iterable[str] = (),
+    remove_app: bool = True,
     freeze: bool = True,
     now: int,
 ) -> CompromiseReport:
-    """Shut a thief out in one call: every step that is chosen, spending first.
+    """Shut a thief out in one call: the ways in first, then spending, then the keys.
 
-    ``keep_session`` is the session that asks; ``remove_passkeys`` are ids; without ``new_password`` the old one stays.
-    Raises ``InvalidInput``, before anything is done, for a password that cannot be taken.
+    ``keep_session`` is the session that asks, and ``renew_session`` gives it a new secret; ``remove_passkeys`` are ids;
+    without ``new_password`` the old one stays. Recovery codes end also where the authenticator app (``remove_app``)
+    stays. Raises ``InvalidInput``, before anything is done, for a password that cannot be taken.
     """
-    password_hash = None if new_password is None else hash_password(new_password, email=user.email)
     leaving = set(remove_passkeys)
-    kept = [passkey for passkey in store.list_passkeys(user.id) if passkey.id not in leaving]
-    if leaving and not kept and user.password_hash is None and password_hash is None:
-        raise InvalidInput(
-            "this would remove the last way to sign in: choose a new password, or keep a passkey that you know"
-        )
-    # Whoever could make new keys goes first, so that none is made behind the keys that end.
-    if freeze:
-        user = accounts.freeze(store, user, by="owner")
-    ended_sessions = store.end_sessions(user.id, but=keep_session, now=now) if end_sessions else 0
-    ended_management_keys = store.end_management_keys(user.id, now=now) if end_management_keys else 0
+    password_hash = _hash_for_alarm(store, user, new_password, leaving)
+    # Ways in close before sessions end, and whoever could make keys goes before the keys: nothing is made behind this.
+    if renew_session is not None:
+        renew_session()
+    ended_sessions = 0
     if password_hash is not None:
-        still = len(store.list_sessions(user.id, now=now))
+        open_before = len(store.list_sessions(user.id, now=now))
         user = accounts.replace_password(store, user, password_hash, keep_session=keep_session, now=now)
-        ended_sessions += still - len(store.list_sessions(user.id, now=now))
+        ended_sessions = open_before - len(store.list_sessions(user.id, now=now))
+    removed_passkeys = store.remove_passkeys(user.id, sorted(leaving)) if leaving else 0
+    app, ended_codes = _take_app(store, user, remove=remove_app)
+    if end_sessions:
+        ended_sessions += store.end_sessions(user.id, but=keep_session, now=now)
+    ended_management_keys = store.end_management_keys(user.id, now=now) if end_management_keys else 0
+    if freeze:
+        accounts.freeze(store, user, by="owner")
     ended_keys = keys.revoke_all(store, user, now=now) if end_keys else []
+    user = accounts.current(store, user)
     return CompromiseReport(
-        user=accounts.current(store, user),
+        user=user,
         at=now,
         ended_sessions=ended_sessions,
         ended_keys=ended_keys,
         ended_management_keys=ended_management_keys,
-        removed_passkeys=store.remove_passkeys(user.id, sorted(leaving)) if leaving else 0,
+        removed_passkeys=removed_passkeys,
+        authenticator_app=app,
+        ended_recovery_codes=ended_codes,
         password_changed=password_hash is not None,
         frozen=user.status == "frozen",
         traffic=traffic_of(store, account_id=user.account_id, since=now - REPORT_SPAN_MS),
     )
+
+
+def _hash_for_alarm(
+    store: AdministrationStore, user: User, new_password: str | None, leaving_passkeys: set[str]
+) -> str | None:
+    """The hash of the alarm's new password, if there is one. Raises ``InvalidInput`` where the alarm must not begin."""
+    if new_password is None:
+        kept = [passkey for passkey in store.list_passkeys(user.id) if passkey.id not in leaving_passkeys]
+        if leaving_passkeys and not kept and user.password_hash is None:
+            raise InvalidInput(
+                "this would remove the last way to sign in: choose a new password, or keep a passkey that you know"
+            )
+        return None
+    password_hash = hash_password(new_password, email=user.email)
+    if user.password_hash is not None and verify_password(new_password, user.password_hash):
+        raise InvalidInput(SAME_PASSWORD)
+    return password_hash
+
+
+def _take_app(
+    store: AdministrationStore, user: User, *, remove: bool
+) -> tuple[Literal["removed", "kept", "none"], int]:
+    """Remove the authenticator app, or leave it; its recovery codes end either way. Returns how many there were.
+
+    A thief may have read the codes, and whoever has one needs no app.
+    """
+    was_on, codes = is_totp_on(store, user), store.count_recovery_codes(user.id)
+    if remove:
+        store.remove_totp(user.id)  # one that is only prepared, too: its secret may be a thief's
+    elif codes:
+        store.replace_recovery_codes(user.id, [])
+    if not was_on:
+        return "none", codes
+    return "removed" if remove else "kept", codes
 
 
 def describe_compromise(store: AdministrationStore, report: CompromiseReport) -> dict[str, Any]:
@@ -342,6 +386,8 @@ def describe_compromise(store: AdministrationStore, report: CompromiseReport) ->
         "ended_keys": [{"id": key.id, "name": key.name, "last4": key.last4} for key in report.ended_keys],
         "ended_management_keys": report.ended_management_keys,
         "removed_passkeys": report.removed_passkeys,
+        "authenticator_app": report.authenticator_app,
+        "ended_recovery_codes": report.ended_recovery_codes,
         "password_changed": report.password_changed,
         "frozen": report.frozen,
         "traffic": describe_traffic(store, report.traffic),

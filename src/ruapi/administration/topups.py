@@ -12,16 +12,17 @@ import secrets as randomness
 from typing import Any
 
 from ruapi.administration import fields
-from ruapi.clock import format_instant
+from ruapi.clock import day_of, format_instant
 from ruapi.credentials import api_key
 from ruapi.credentials.secrets import Secrets
 from ruapi.errors import Conflict, InvalidInput, NotFound
 from ruapi.identifiers import new_identifier
-from ruapi.money import format_usd
+from ruapi.money import NANO_PER_USD, format_usd
 from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Balance, Code, TransferLine, User
 
 CODES_MAX = 10_000  # in one batch
+CODE_VALUE_NANO_MAX = 1_000_000_000 * NANO_PER_USD  # an account that holds little else has room for it
 REASON_LENGTH_MAX = 200
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -89,8 +90,10 @@ def create_codes(
         raise InvalidInput(f"the number of codes must be between 1 and {CODES_MAX}")
     if value_nano <= 0:
         raise InvalidInput("the value of a code must be more than 0")
+    if value_nano > CODE_VALUE_NANO_MAX:
+        raise InvalidInput(f"the value of a code must be at most {CODE_VALUE_NANO_MAX // NANO_PER_USD:,} USD")
     if expires_at is not None and expires_at <= now:
-        raise InvalidInput(f"the expiry {format_instant(expires_at)} is not in the future")
+        raise InvalidInput("the codes would have expired already: choose a later time, or none")
     batch = new_identifier("bat", now)
     made = []
     for _ in range(count):
@@ -121,7 +124,10 @@ def disable_codes(store: AdministrationStore, wanted: list[str]) -> int:
 
 
 def redeem(store: AdministrationStore, secrets: Secrets, *, user: User, text: str, now: int) -> Code:
-    """Credit a code's value to a user, once."""
+    """Credit a code's value to a user, once.
+
+    Raises ``LimitReached`` when the account has no room for it; the code can still be redeemed then.
+    """
     bare = _bare(text)
     digests = [_digest(pepper, bare) for pepper in secrets.peppers.values()]
     for digest in digests:
@@ -137,7 +143,7 @@ def redeem(store: AdministrationStore, secrets: Secrets, *, user: User, text: st
 
 def _why_not(code: Code, now: int) -> str:
     if code.status == "redeemed":
-        return "was redeemed" + (f" at {format_instant(code.redeemed_at)}" if code.redeemed_at is not None else "")
+        return "was redeemed" + (f" on {day_of(code.redeemed_at)}" if code.redeemed_at is not None else "")
     if code.status == "disabled":
         return "was disabled"
     expired = code.expires_at is not None and code.expires_at <= now

@@ -73,14 +73,18 @@ def build_console(parts: Parts) -> ASGIApp:
 
     async def refused(request: Request, fault: Exception) -> Response:
         assert isinstance(fault, HTTPException)
+        headers = dict(fault.headers or {})
+        if fault.status_code == 405:
+            # The router names the methods of the first route that has the path; here each method has its own.
+            headers["allow"] = _methods_of(request.url.path, routes)
         if request.url.path.startswith("/static/"):
-            return PlainTextResponse("Not found.\n", status_code=fault.status_code)
+            return PlainTextResponse("Not found.\n", status_code=fault.status_code, headers=headers)
         if fault.status_code == 405:
             message, title = "This page cannot be asked for in this way.", "Not possible"
         else:
             message, title = "There is nothing at this address.", "Not found"
         response = await run_in_threadpool(gate.refuse, request, fault.status_code, message, title)
-        response.headers.update(fault.headers or {})
+        response.headers.update(headers)
         return response
 
     async def broke(request: Request, fault: Exception) -> Response:
@@ -101,6 +105,12 @@ def build_console(parts: Parts) -> ASGIApp:
     # It would send /tokens/ to /tokens at whatever Host the request names.
     application.router.redirect_slashes = False
     return SecurityHeaders(application)
+
+
+def _methods_of(path: str, routes: list[Route]) -> str:
+    """What a path takes, over all routes."""
+    fitting = (route for route in routes if route.path_regex.match(path))
+    return ", ".join(sorted({method for route in fitting for method in route.methods or ()}))
 
 
 _FIRST_PARTS = frozenset({page.path.split("/")[1].partition("{")[0] for page in PAGES} | {"static", "favicon.ico"}) - {

@@ -11,7 +11,7 @@ headings, a focusable frame around tables, a Copy button on code, and links from
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from html import escape
 from importlib.resources import files
@@ -30,8 +30,9 @@ from ruapi.console import snippets
 from ruapi.console.snippets import MODEL_PLACEHOLDER
 from ruapi.errors import GatewayFault, InvalidInput, NotFound, Problem, ProviderRefused, Refused, UpstreamFailed
 
+EMBEDDING_MODEL_PLACEHOLDER = "your-embedding-model"
 RENDERED_MAX = 256
-"""How many renderings are kept: a handful of documents, for each base URL and model."""
+"""How many renderings are kept: a handful of documents, for each base URL and set of examples."""
 
 
 class Document(NamedTuple):
@@ -73,7 +74,8 @@ _LANGUAGES = {
     "text": "Text",
 }  # fmt: skip
 _COPY_BUTTON = (
-    '<button type="button" class="copy button button-secondary button-small" data-copy="code-{}">'
+    '<button type="button" class="copy button button-secondary button-small" data-copy="code-{}" hidden '
+    'data-needs-script="">'
     '<svg class="icon" width="16" height="16" fill="none" stroke="currentColor" stroke-width="1.75" '
     'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">'
     '<use href="/static/icons.svg#copy"/></svg><span data-copy-label="">Copy</span></button>'
@@ -93,23 +95,43 @@ def document(slug: str) -> Document:
     return found
 
 
-def markdown(slug: str, *, base_url: str, model: str = MODEL_PLACEHOLDER) -> str:
+class Examples(NamedTuple):
+    """The models that the examples call; ``embedding`` is None where none is served."""
+
+    chat: str = MODEL_PLACEHOLDER
+    embedding: str | None = EMBEDDING_MODEL_PLACEHOLDER
+
+
+UNKNOWN_MODELS = Examples()
+"""For readers who are not told what is served here."""
+
+
+def examples_of(names: Collection[str]) -> Examples:
+    """Examples that work where these models can be called.
+
+    Nothing says what a model is for: those for embeddings are told by their names, which all have the word.
+    """
+    embedding = {name for name in names if "embed" in name.lower()}
+    return Examples(min(set(names) - embedding, default=MODEL_PLACEHOLDER), min(embedding, default=None))
+
+
+def markdown(slug: str, *, base_url: str, models: Examples = UNKNOWN_MODELS) -> str:
     """A document as Markdown, title and summary included, with links to other documents' Markdown.
 
-    ``base_url`` is where the reader reaches this server, ``model`` one that can be called, for the examples.
+    ``base_url`` is where the reader reaches this server, ``models`` what can be called there, for the examples.
     Raises ``NotFound``, and ``InvalidInput`` for a base URL that is none.
     """
-    return _rendered(document(slug), checked_base_url(base_url), model).markdown
+    return _rendered(document(slug), checked_base_url(base_url), models).markdown
 
 
-def html(slug: str, *, base_url: str, model: str = MODEL_PLACEHOLDER) -> Markup:
+def html(slug: str, *, base_url: str, models: Examples = UNKNOWN_MODELS) -> Markup:
     """The document's text as HTML, without its title and summary. Arguments and errors as of ``markdown``."""
-    return _rendered(document(slug), checked_base_url(base_url), model).html
+    return _rendered(document(slug), checked_base_url(base_url), models).html
 
 
-def contents(slug: str, *, base_url: str, model: str = MODEL_PLACEHOLDER) -> tuple[Heading, ...]:
+def contents(slug: str, *, base_url: str, models: Examples = UNKNOWN_MODELS) -> tuple[Heading, ...]:
     """The table of contents: headings of the second level. Arguments and errors as of ``markdown``."""
-    return _rendered(document(slug), checked_base_url(base_url), model).contents
+    return _rendered(document(slug), checked_base_url(base_url), models).contents
 
 
 @lru_cache(maxsize=16)
@@ -160,8 +182,8 @@ class _Rendered(NamedTuple):
 
 
 @lru_cache(maxsize=RENDERED_MAX)
-def _rendered(page: Document, origin: str, model: str) -> _Rendered:
-    text = fill(_source(page.slug), _values(origin, model))
+def _rendered(page: Document, origin: str, models: Examples) -> _Rendered:
+    text = fill(_source(page.slug), _values(origin, models))
     tokens = _parser().parse(text)
     markup = Markup(_parser().renderer.render(tokens, _parser().options, {"origin": origin}))  # noqa: S704 - see above
     return _Rendered(f"# {page.title}\n\n> {page.summary}\n\n{text}", markup, tuple(_contents(tokens)))
@@ -177,7 +199,9 @@ def fill(source: str, values: Mapping[str, Callable[[], str]]) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]](), source)
 
 
-def _values(origin: str, model: str) -> dict[str, Callable[[], str]]:
+def _values(origin: str, models: Examples) -> dict[str, Callable[[], str]]:
+    model = models.chat
+
     def command(dialect: str, *, stream: bool = False) -> Callable[[], str]:
         return lambda: fenced("sh", snippets.call(dialect, origin, model, stream=stream))
 
@@ -190,7 +214,7 @@ def _values(origin: str, model: str) -> dict[str, Callable[[], str]]:
         "call_responses_stream": command("openai_responses", stream=True),
         "call_messages": command("anthropic_messages"),
         "call_messages_stream": command("anthropic_messages", stream=True),
-        "call_embeddings": lambda: fenced("sh", snippets.call("openai_embeddings", origin, "text-embedding-3-small")),
+        "call_embeddings": lambda: _embeddings(origin, models.embedding),
         "call_count_tokens": lambda: fenced("sh", snippets.count_tokens(origin, model)),
         "env_file": lambda: fenced("sh", snippets.env_file(origin).rstrip("\n")),
         "errors_of_callers": lambda: _error_table(Refused),
@@ -203,6 +227,12 @@ def _values(origin: str, model: str) -> dict[str, Callable[[], str]]:
             snippet.language, snippet.text
         )
     return values
+
+
+def _embeddings(origin: str, model: str | None) -> str:
+    if model is None:
+        return "At present this server has no such model."
+    return fenced("sh", snippets.call("openai_embeddings", origin, model))
 
 
 def fenced(language: str, text: str) -> str:

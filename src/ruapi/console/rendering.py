@@ -28,6 +28,7 @@ class Templates:
         )
         self._environment.filters.update(formats.FILTERS)
         self._environment.filters.update({"act": words.act, "act_on": words.act_on, "browser": words.browser})
+        self._environment.filters["counted"] = words.counted
         self._environment.globals["asset"] = assets.url
 
     def render(self, name: str, context: Mapping[str, Any], *, block: str | None = None) -> str:

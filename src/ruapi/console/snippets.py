@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -42,6 +43,26 @@ class Endpoint(NamedTuple):
     headers: tuple[str, ...] = ()
 
 
+class Asked(NamedTuple):
+    """What a call asks of its model: an example, or what somebody wrote."""
+
+    message: str = QUESTION
+    system: str = ""
+    output_tokens_max: int | None = None
+    temperature: float | None = None
+
+    def messages(self, *, with_system: bool = True) -> list[dict[str, str]]:
+        """The conversation; Anthropic's dialect has the system prompt beside it."""
+        system = [{"role": "system", "content": self.system}] if self.system and with_system else []
+        return [*system, {"role": "user", "content": self.message}]
+
+    def numbers(self) -> dict[str, int | float]:
+        """The parameters of Chat Completions that were set."""
+        given = {"max_completion_tokens": self.output_tokens_max, "temperature": self.temperature}
+        return {name: number for name, number in given.items() if number is not None}
+
+
+EXAMPLE = Asked()
 _MESSAGES = [{"role": "user", "content": QUESTION}]
 ENDPOINTS: dict[str, Endpoint] = {
     "openai_chat": Endpoint("/v1/chat/completions", {"messages": _MESSAGES}),
@@ -54,15 +75,18 @@ ENDPOINTS: dict[str, Endpoint] = {
 COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", {"messages": _MESSAGES}, (_ANTHROPIC_VERSION,))
 
 
-def snippets(base_url: str, model: str, key: str = KEY_PLACEHOLDER) -> list[Snippet]:
-    """How each tool is pointed at this gateway. ``base_url`` has no ``/v1``; ``key`` is the real one at its reveal."""
+def snippets(base_url: str, model: str, key: str = KEY_PLACEHOLDER, *, asked: Asked = EXAMPLE) -> list[Snippet]:
+    """How each tool is pointed at this gateway. ``base_url`` has no ``/v1``; ``key`` is the real one at its reveal.
+
+    The programs ask what ``asked`` says; tools such as Claude Code are only set up.
+    """
     origin = base_url.rstrip("/")
     api = f"{origin}/v1"
     return [
-        Snippet("curl", "curl", "sh", call("openai_chat", origin, model, key=key)),
-        Snippet("python", "Python (openai)", "python", _python_openai(api, model, key)),
-        Snippet("python-anthropic", "Python (anthropic)", "python", _python_anthropic(origin, model, key)),
-        Snippet("javascript", "JavaScript (openai)", "javascript", _javascript_openai(api, model, key)),
+        Snippet("curl", "curl", "sh", _curl(_chat(asked), origin, model, key=key, stream=False)),
+        Snippet("python", "Python (openai)", "python", _python_openai(api, model, key, asked)),
+        Snippet("python-anthropic", "Python (anthropic)", "python", _python_anthropic(origin, model, key, asked)),
+        Snippet("javascript", "JavaScript (openai)", "javascript", _javascript_openai(api, model, key, asked)),
         Snippet("claude-code", "Claude Code", "sh", _claude_code(origin, model, key)),
         Snippet("codex", "Codex", "toml", _codex(api, model, key)),
         Snippet("cursor", "Cursor", "text", _cursor(origin, model, key)),
@@ -106,6 +130,10 @@ def copy_as_curl(row: LogRow, base_url: str) -> str:
     return call(row.client_dialect, base_url, row.model, stream=row.stream)
 
 
+def _chat(asked: Asked) -> Endpoint:
+    return Endpoint(ENDPOINTS["openai_chat"].path, {"messages": asked.messages(), **asked.numbers()})
+
+
 def _curl(endpoint: Endpoint, base_url: str, model: str, *, key: str | None, stream: bool) -> str:
     body = {"model": model, **({"stream": True} if stream else {}), **endpoint.body}
     bearer = f'"Authorization: Bearer ${KEY_VARIABLE}"' if key is None else shlex.quote(f"Authorization: Bearer {key}")
@@ -115,7 +143,7 @@ def _curl(endpoint: Endpoint, base_url: str, model: str, *, key: str | None, str
         f"-H {bearer}",
         *(f"-H {shlex.quote(header)}" for header in endpoint.headers),
         "-H 'Content-Type: application/json'",
-        f"-d {shlex.quote(json.dumps(body))}",
+        f"-d {shlex.quote(_in_json(body))}",
     ]
     return " \\\n  ".join(lines)
 
@@ -123,7 +151,7 @@ def _curl(endpoint: Endpoint, base_url: str, model: str, *, key: str | None, str
 # --- programs -------------------------------------------------------------------------------------
 
 
-def _python_openai(api: str, model: str, key: str) -> str:
+def _python_openai(api: str, model: str, key: str, asked: Asked) -> str:
     return f"""\
 # pip install openai
 from openai import OpenAI
@@ -131,12 +159,15 @@ from openai import OpenAI
 client = OpenAI(base_url={_in_python(api)}, api_key={_in_python(key)})
 answer = client.chat.completions.create(
     model={_in_python(model)},
-    messages=[{{"role": "user", "content": {_in_python(QUESTION)}}}],
-)
+    messages={_python_messages(asked.messages())},
+{_python_arguments(asked.numbers())})
 print(answer.choices[0].message.content)"""
 
 
-def _python_anthropic(origin: str, model: str, key: str) -> str:
+def _python_anthropic(origin: str, model: str, key: str, asked: Asked) -> str:
+    # Newer releases of the package have no argument for it; the API takes it all the same.
+    extra = "" if asked.temperature is None else f'    extra_body={{"temperature": {asked.temperature}}},\n'
+    system = f"    system={_in_python(asked.system)},\n" if asked.system else ""
     return f"""\
 # pip install anthropic
 from anthropic import Anthropic
@@ -144,13 +175,26 @@ from anthropic import Anthropic
 client = Anthropic(base_url={_in_python(origin)}, api_key={_in_python(key)})
 answer = client.messages.create(
     model={_in_python(model)},
-    max_tokens={_OUTPUT_TOKENS_MAX},
-    messages=[{{"role": "user", "content": {_in_python(QUESTION)}}}],
-)
+    max_tokens={_OUTPUT_TOKENS_MAX if asked.output_tokens_max is None else asked.output_tokens_max},
+{system}    messages={_python_messages(asked.messages(with_system=False))},
+{extra})
 print("".join(block.text for block in answer.content if block.type == "text"))"""
 
 
-def _javascript_openai(api: str, model: str, key: str) -> str:
+def _python_messages(messages: list[dict[str, str]]) -> str:
+    said = (f'{{"role": "{one["role"]}", "content": {_in_python(one["content"])}}}' for one in messages)
+    return f"[{', '.join(said)}]"
+
+
+def _python_arguments(numbers: Mapping[str, int | float]) -> str:
+    return "".join(f"    {name}={number},\n" for name, number in numbers.items())
+
+
+def _javascript_openai(api: str, model: str, key: str, asked: Asked) -> str:
+    messages = ", ".join(
+        f'{{ role: "{one["role"]}", content: {_in_javascript(one["content"])} }}' for one in asked.messages()
+    )
+    numbers = "".join(f"  {name}: {number},\n" for name, number in asked.numbers().items())
     return f"""\
 // npm install openai
 import OpenAI from "openai";
@@ -161,8 +205,8 @@ const client = new OpenAI({{
 }});
 const answer = await client.chat.completions.create({{
   model: {_in_javascript(model)},
-  messages: [{{ role: "user", content: {_in_javascript(QUESTION)} }}],
-}});
+  messages: [{messages}],
+{numbers}}});
 console.log(answer.choices[0].message.content);"""
 
 
@@ -232,12 +276,19 @@ def _is_loopback(origin: str) -> bool:
 
 def _in_python(text: str) -> str:
     """A Python literal. JSON's is one too, but for pairs of surrogates, which only what cannot be printed needs."""
-    return json.dumps(text, ensure_ascii=False) if text.isprintable() else ascii(text)
+    literal = json.dumps(text, ensure_ascii=False)  # it writes line breaks as \n, which prints
+    return literal if literal.isprintable() else ascii(text)
 
 
 def _in_javascript(text: str) -> str:
     """A JavaScript literal."""
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    return _in_json(text)
+
+
+def _in_json(value: Any) -> str:
+    """JSON on one line, with letters of all scripts as they are unless something cannot be printed."""
+    literal = json.dumps(value, ensure_ascii=False)
+    return literal if literal.isprintable() else json.dumps(value)
 
 
 def _in_toml(text: str) -> str:

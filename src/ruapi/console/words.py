@@ -1,9 +1,14 @@
-"""Words for what the database calls by codes: acts in the audit log, months, browsers."""
+"""Words for what the database calls by codes: acts in the audit log, settings, prices, months, browsers."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+import msgspec
+
+from ruapi.console import formats
+from ruapi.pricing.rates import Rates, TokenRates
 from ruapi.storage.records import AuditEvent
 
 ACTS = {
@@ -71,6 +76,14 @@ KINDS = {
     "log": "Log export",
 }
 
+SETTINGS = {
+    "base_url": "Base URL",
+    "name": "Name of the service",
+    "sign_up": "Sign-up",
+    "low_balance_nano": "Low balance",
+    "first_run_done": "First run",
+}
+
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
@@ -103,6 +116,11 @@ def act(action: str) -> str:
     return ACTS.get(action, action)
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 call``, ``2 calls``, ``12,345 calls``; ``many`` is for a plural that does not end in s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def month(text: str) -> str:
     """``November 2026`` out of ``2026-11``."""
     year, _, number = text.partition("-")
@@ -113,7 +131,35 @@ def act_on(event: AuditEvent) -> str:
     """What the act was about, in words; empty where the act says it all."""
     if event.target_kind == "session":
         return browser(event.target_name)
+    if event.target_kind == "setting":
+        return ", ".join(
+            SETTINGS.get(name, name) for name in msgspec.json.decode(event.changes, type=dict[str, object])
+        )
     return event.target_name
+
+
+def prices(rates: Rates) -> str:
+    """All that a model costs, each figure with what it is for: ``input $2.00, output $10.00 per million tokens``."""
+    return "; ".join(_price_groups(rates))
+
+
+def _price_groups(rates: Rates) -> Iterator[str]:
+    yield _token_prices(rates)
+    if rates.per_request:
+        yield f"{formats.usd_rate(rates.per_request)} per call"
+    for tool, fee in rates.per_tool.items():
+        yield f"{tool.replace('_', ' ')} {formats.usd_rate(fee)} per use"
+    for tier in rates.tiers:
+        yield f"above {formats.count(tier.above_input_tokens)} tokens of input: {_token_prices(tier)}"
+    for condition, variant in rates.variants.items():
+        field, _, value = condition.partition("=")
+        yield f"with {field.replace('_', ' ')} {value}: {', '.join(_price_groups(variant))}"
+
+
+def _token_prices(rates: TokenRates) -> str:
+    found = {name: getattr(rates, name) for name in TokenRates.__struct_fields__}
+    told = [f"{name.replace('_', ' ')} {formats.usd_rate(rate)}" for name, rate in found.items() if rate is not None]
+    return f"{', '.join(told)} per million tokens"
 
 
 def browser(user_agent: str) -> str:

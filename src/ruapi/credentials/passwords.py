@@ -1,8 +1,8 @@
 """People's passwords: Argon2id, and rules that ask for nothing but a password that nobody would try first.
 
 Length, not composition, as NIST SP 800-63B advises: rules of composition make passwords worse. Refused is
-what guessers try first: passwords of published breaches, a run or a repetition, the person's own address,
-the name of this service. The upper bound keeps a request from buying minutes of hashing.
+what guessers try first: passwords of published breaches (also written twice), a run or a repetition, the
+person's own address, the name of this service. The upper bound keeps a request from buying minutes of hashing.
 
 Hashing takes about a tenth of a second and 64 MiB on purpose. So one hash is computed at a time, on
 the cores that its lanes ask for, a few wait, and whoever comes then is told to come back: strangers at the door
@@ -60,7 +60,7 @@ def check_password(password: str, *, email: str = "") -> None:
         raise InvalidInput("the password is a repetition or a run of neighbouring characters, which is guessed at once")
     if _is_little_more_than(password, email):
         raise InvalidInput("the password is little more than the e-mail address or the name of this service")
-    if is_breached(password):
+    if is_breached(password) or is_breached(_repeated_unit(password)):
         raise InvalidInput("the password is on the list of those that are guessed first: it is known from breaches")
 
 
@@ -71,6 +71,12 @@ def _is_pattern(password: str) -> bool:
         if len(text) >= 2 * period and all(text[at] == text[at - period] for at in range(period, len(text))):
             return True
     return any(text in run * 2 for run in _RUNS)
+
+
+def _repeated_unit(password: str) -> str:
+    """What the password is when it is written several times over; the whole of it when nothing is."""
+    text = password.casefold()
+    return text[: (text + text).find(text, 1)]
 
 
 def _is_little_more_than(password: str, email: str) -> bool:

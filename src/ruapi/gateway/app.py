@@ -28,6 +28,7 @@ from ruapi.errors import BodyTooSlow, MethodNotAllowed, Overloaded, PathNotFound
 from ruapi.gateway.admit import Admission
 from ruapi.gateway.authenticate import Caller, Keyring
 from ruapi.gateway.counting import Counting
+from ruapi.gateway.edge_errors import is_management
 from ruapi.gateway.listings import Listings
 from ruapi.gateway.pipeline import Pipeline
 from ruapi.gateway.problems import JSON_TYPE, identity_headers, refuse
@@ -41,7 +42,6 @@ CALLS: dict[str, ClientDialect] = {
     "/v1/embeddings": OPENAI_EMBEDDINGS,
 }
 COUNT_TOKENS = "/v1/messages/count_tokens"
-MANAGEMENT = "/api/v1"
 _PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 _PLAIN_PATHS = frozenset({"/", "/livez", "/healthz", "/readyz", "/metrics"})
 
@@ -105,7 +105,7 @@ class App:
     async def _host_of(self, exchange: Exchange, path: str) -> Host | None:
         """Who answers instead of the data plane. ``path`` has its version in front, if it is one of ours."""
         given = exchange.path
-        if given == MANAGEMENT or given.startswith(MANAGEMENT + "/"):
+        if is_management(given):
             return self._management
         if self._pages is None:
             return None

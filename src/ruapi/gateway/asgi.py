@@ -25,6 +25,7 @@ from urllib.parse import unquote
 import msgspec
 import structlog
 
+from ruapi.gateway.edge_errors import edge_error, is_management
 from ruapi.gateway.server import BodyTimedOut, ClientGone, Exchange
 from ruapi.policy.origin import client_address, is_within
 
@@ -221,12 +222,18 @@ def _head_of(message: Message) -> tuple[int, list[tuple[bytes, bytes]], bool]:
 
 
 def refuse(exchange: Exchange, status: int, code: str, message: str) -> None:
-    """Answer in the application's place, unless an answer has begun: plain text for a browser, JSON for others."""
+    """Answer in the application's place, unless an answer has begun.
+
+    The management API's callers get its shape; elsewhere a browser gets plain text, others JSON.
+    """
     if exchange.started or exchange.gone:
         return
-    headers = [(b"cache-control", b"no-store"), *_SAFE]
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
+    again = [(b"retry-after", b"1")] if status == 503 else []
+    if is_management(exchange.path):
+        error = edge_error(exchange.path, code, message)
+        exchange.respond(status, [*error.headers, *again], error.body)
+        return
+    headers = [(b"cache-control", b"no-store"), *_SAFE, *again]
     if b"text/html" in (exchange.header(b"accept") or b""):
         headers.append((b"content-type", b"text/plain; charset=utf-8"))
         exchange.respond(status, headers, f"{message}\n".encode())

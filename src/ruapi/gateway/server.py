@@ -41,8 +41,7 @@ from typing import TYPE_CHECKING, Final, cast
 import httptools
 import msgspec
 
-from ruapi.clock import system_clock
-from ruapi.identifiers import new_identifier
+from ruapi.gateway.edge_errors import edge_error
 
 if TYPE_CHECKING:
     import socket
@@ -83,11 +82,13 @@ class BodyTimedOut(Exception):
 class _Refused(Exception):
     """Raised inside a parser callback, since nothing else stops the parser."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, *, target: bytes = b"") -> None:
+        """``target``: the path and query that were asked for, as far as they are known."""
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.target = target
 
 
 class _PipelineFull(Exception):
@@ -501,11 +502,15 @@ class _Connection(asyncio.Protocol):
         method = parser.get_method()
         version = parser.get_http_version()
         if parser.should_upgrade():
-            raise _Refused(400, "bad_http", _UPGRADE_TEXT)
+            raise _Refused(400, "bad_http", _UPGRADE_TEXT, target=url)
         if url[:1] != b"/" or b"#" in url:
-            raise _Refused(400, "bad_http", "The request target must be a path that starts with /.")
+            raise _Refused(400, "bad_http", "The request target must be a path that starts with /.", target=url)
         exchange = Exchange(self, _METHODS.get(method) or method.decode("ascii"), url, version, headers)
-        _check_head(exchange)
+        try:
+            _check_head(exchange)
+        except _Refused as refusal:
+            refusal.target = url
+            raise
         exchange._keep_alive = parser.should_keep_alive()
         exchange.received_at = self.loop.time()
         self._incoming = exchange
@@ -558,7 +563,8 @@ class _Connection(asyncio.Protocol):
                 raise
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not (self._message_ended and self._current and not self._current._keep_alive):
-                self._reject(_Refused(400, "bad_http", f"This is not valid HTTP/1.1: {error}."))
+                message = f"This is not valid HTTP/1.1: {error}."
+                self._reject(_Refused(400, "bad_http", message, target=self._target()))
             self._deaf = True
         if self._incoming is not None or self._current is None:
             self._after_feeding()
@@ -574,7 +580,7 @@ class _Connection(asyncio.Protocol):
             self._framing_bytes += self._chunk_bytes
             body_bytes = exchange._body_bytes
             if self._framing_bytes > limits.header_bytes_max * 16 + body_bytes * _FRAMING_RATIO_MAX:
-                self._reject(_Refused(400, "bad_http", "The body is mostly framing."))
+                self._reject(_Refused(400, "bad_http", "The body is mostly framing.", target=self._target()))
             elif exchange._body_limit is not None:
                 self.deadline = self.loop.time() + limits.body_idle_ms / 1000
             elif not exchange.finished:
@@ -586,22 +592,27 @@ class _Connection(asyncio.Protocol):
             return
         self._head_bytes += self._chunk_bytes
         if self._head_bytes > limits.header_bytes_max:
-            self._reject(_Refused(431, "headers_too_large", "The request's headers are too large."))
+            message = "The request's headers are too large."
+            self._reject(_Refused(431, "headers_too_large", message, target=self._target()))
         elif not self._in_head:
             self._in_head = True
             self.deadline = self.loop.time() + limits.header_read_ms / 1000
 
+    def _target(self) -> bytes:
+        """What the request that is coming in asks for, as far as that is known."""
+        return self._url if self._incoming is None else self._incoming.path.encode()
+
     def _check_size(self, url: bytes, headers: Headers) -> None:
         limits = self.limits
         if len(url) > limits.target_bytes_max:
-            raise _Refused(414, "target_too_long", "The request's path and query are too long.")
+            raise _Refused(414, "target_too_long", "The request's path and query are too long.", target=url)
         # Adding up is only worth its time where what was fed leaves a doubt.
         if self._head_bytes + self._chunk_bytes > limits.header_bytes_max:
             size = len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
         else:
             size = 0
         if size > limits.header_bytes_max or len(headers) > limits.header_count_max:
-            raise _Refused(431, "headers_too_large", "The request's headers are too large.")
+            raise _Refused(431, "headers_too_large", "The request's headers are too large.", target=url)
 
     # --- one exchange after the other -------------------------------------------------------------
 
@@ -666,12 +677,12 @@ class _Connection(asyncio.Protocol):
             self._refuse(refusal)
 
     def _refuse(self, refusal: _Refused) -> None:
-        body = _error_body(refusal.code, refusal.message)
-        request_id = new_identifier("req", system_clock()).encode()
+        path = refusal.target.partition(b"?")[0].decode("latin-1")
+        headers, body = edge_error(path, refusal.code, refusal.message)
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(
-            b"%bcontent-type: application/json\r\nx-request-id: %b\r\nrequest-id: %b\r\ncontent-length: %d\r\n"
-            b"%bconnection: close\r\n\r\n%b"
-            % (_STATUS_LINES[refusal.status], request_id, request_id, len(body), self.server.date_line, body)
+            b"%b%bcontent-length: %d\r\n%bconnection: close\r\n\r\n%b"
+            % (_STATUS_LINES[refusal.status], lines, len(body), self.server.date_line, body)
         )
         current, self._current = self._current, None
         if current is not None:
@@ -742,7 +753,8 @@ class _Connection(asyncio.Protocol):
             self.deadline = _NEVER
             current._wake(BodyTimedOut())
         elif self._in_head and not self._closing and (self._head_bytes or self._url):
-            self._refuse(_Refused(408, "request_timeout", "The request's headers did not come in time."))
+            message = "The request's headers did not come in time."
+            self._refuse(_Refused(408, "request_timeout", message, target=self._target()))
         else:
             self.abort()
 
@@ -909,8 +921,9 @@ class Server:
         if exchange.started:
             exchange.abort()
             return
-        body = _error_body("internal_error", "Something went wrong in the gateway.", kind="server_error")
-        exchange.respond(500, [(b"content-type", b"application/json")], body)
+        message = "Something went wrong in the gateway."
+        headers, body = edge_error(exchange.path, "internal_error", message, kind="server_error")
+        exchange.respond(500, headers, body)
 
     def _note_quiet(self) -> None:
         if not self.open and not self._running:
@@ -948,10 +961,6 @@ def _check_head(exchange: Exchange) -> None:
         raise _Refused(400, "bad_http", "HTTP/1.0 has no transfer codings.")
     if len(index) != len(exchange.headers) and len(exchange.header_values(b"host")) > 1:
         raise _Refused(400, "bad_http", "There is more than one Host header.")
-
-
-def _error_body(code: str, message: str, *, kind: str = "invalid_request_error") -> bytes:
-    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
 def _log_failure(what: str, exchange: Exchange, error: Exception) -> None:

@@ -41,7 +41,8 @@ as is a parameter that is given twice.
 
 **Errors** have one shape, `{"error": {"code", "message", "fields"}, "request_id"}`. `fields` is there when single
 fields are at fault. `request_id` is also in the header `x-request-id` of every answer. 429 and 503 say in
-`retry-after` when to try again; nothing else gets better by itself.
+`retry-after` when to try again; nothing else gets better by itself. 408, 414 and 431 tell of a request that came too
+slowly or was too long to be read.
 """
 
 TAGS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -22,6 +23,15 @@ def _plain(address: str) -> IPv4Address | IPv6Address:
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
         return parsed.ipv4_mapped
     return parsed
+
+
+_WITH_PORT = re.compile(r"(?:\[([^\]]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
+
+
+def _without_port(entry: str) -> str:
+    """The address of ``192.0.2.1:443``, ``[2001:db8::1]:443`` or ``[2001:db8::1]``; any other text as it is."""
+    found = _WITH_PORT.fullmatch(entry)
+    return entry if found is None else found[1] or found[2]
 
 
 def is_within(address: str, ranges: tuple[str, ...]) -> bool:
@@ -67,7 +77,7 @@ def client_address(peer: str, forwarded_for: bytes | None, trusted_proxies: tupl
         return peer
     address = peer
     for entry in reversed(forwarded_for.decode("latin-1").split(",")):
-        candidate = entry.strip()
+        candidate = _without_port(entry.strip())
         try:
             _plain(candidate)
         except ValueError:

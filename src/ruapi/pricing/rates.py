@@ -171,18 +171,23 @@ def rates_under(rates: Rates, conditions: Mapping[str, str | None]) -> Rates | N
     return chosen
 
 
-def marked_up(rates: Rates, percent: int) -> Rates:
-    """Every rate and fee raised by so many percent (lowered by a negative one), each rounded up to a nano-USD."""
-    return msgspec.convert(_scaled(msgspec.to_builtins(rates), 100 + percent), Rates)
+BASIS_POINTS_PER_ONE = 10_000
+"""A basis point is a hundredth of a percent: 12.5 % are 1,250 of them."""
 
 
-def _scaled(value: object, percent: int, name: str = "") -> object:
+def marked_up(rates: Rates, *, basis_points: int) -> Rates:
+    """Every rate and fee raised by so much (lowered by a negative one), each rounded up to a nano-USD."""
+    return msgspec.convert(_scaled(msgspec.to_builtins(rates), BASIS_POINTS_PER_ONE + basis_points), Rates)
+
+
+def _scaled(value: object, share: int, name: str = "") -> object:
+    """``share`` is in basis points."""
     if isinstance(value, dict):
-        return {key: _scaled(part, percent, key) for key, part in value.items()}
+        return {key: _scaled(part, share, key) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_scaled(part, percent) for part in value]
+        return [_scaled(part, share) for part in value]
     assert isinstance(value, int)
-    return value if name == "above_input_tokens" else divide_up(value * percent, 100)
+    return value if name == "above_input_tokens" else divide_up(value * share, BASIS_POINTS_PER_ONE)
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")

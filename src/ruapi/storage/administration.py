@@ -43,6 +43,9 @@ _PRICE_ORDER = "source = 'operator', effective_from, created_at, id"
 
 _CODES_TOLD_MAX = 100
 
+_POSTED_NANO_MAX = 2**62
+"""What one account may hold: half of what its column can, so that no later sum overflows."""
+
 
 class AdministrationVerbs(KeyVerbs, SignInVerbs, ReportVerbs, AdministrationStore):
     """Implements ``AdministrationStore`` over two context managers that a database provides."""
@@ -130,8 +133,7 @@ class AdministrationVerbs(KeyVerbs, SignInVerbs, ReportVerbs, AdministrationStor
             balance = _balance(transaction, account_id)
             if amount_nano < 0 and balance.posted_nano - balance.held_nano < -amount_nano:
                 raise LimitReached("the account has less than that free")
-            if balance.posted_nano + amount_nano > 2**62:
-                raise LimitReached("the account would hold more than the books can count")
+            _check_room(transaction, balance, house=money.EXTERNAL, amount_nano=amount_nano)
             money.credit(
                 transaction, kind=kind, ref=ref, house=money.EXTERNAL, account_id=account_id,
                 amount_nano=amount_nano, now=now, transfer_id=transfer_id, note=note,
@@ -309,6 +311,10 @@ class AdministrationVerbs(KeyVerbs, SignInVerbs, ReportVerbs, AdministrationStor
             if row is None:
                 return None
             code = from_row(Code, row)
+            # A refusal undoes the transaction: the code stays active.
+            _check_room(
+                transaction, _balance(transaction, user.account_id), house=money.PROMO, amount_nano=code.value_nano
+            )
             money.credit(
                 transaction, kind="code", ref=f"code:{code.id}", house=money.PROMO, account_id=user.account_id,
                 amount_nano=code.value_nano, now=now, transfer_id=transfer_id, note=f"code ending in {code.last4}",
@@ -388,6 +394,17 @@ def _balance(look: Any, account_id: str) -> Balance:
     if row is None:
         raise LimitReached("no such account")
     return from_row(Balance, row)
+
+
+def _check_room(look: Any, balance: Balance, *, house: str, amount_nano: int) -> None:
+    """Raise ``LimitReached`` when money that comes in (or goes out, negative) leads an account out of the books.
+
+    The house's account bounds it too: it holds, with the other sign, what all people were given.
+    """
+    given = -_balance(look, house).posted_nano
+    for posted_nano in (balance.posted_nano, given):
+        if abs(posted_nano + amount_nano) > max(_POSTED_NANO_MAX, abs(posted_nano)):
+            raise LimitReached("the account would hold more than the books can count")
 
 
 def _user_action(before: User | None, user: User) -> str:

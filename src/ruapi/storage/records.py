@@ -428,7 +428,8 @@ class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     text: str = ""  # within the name, or the last four characters
     name: str | None = None  # the whole name
-    state: str | None = None  # active | limit_reached | expiring | expired | disabled | rotating | deleted
+    # active | limit_reached | expiring | expired | disabled | rotating | deleted | any; None is all but deleted
+    state: str | None = None
     model: str | None = None  # keys that may call it
     unused_since: int | None = None  # never used, or not since then
 
@@ -448,6 +449,7 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     account_id: str | None = None
     key_id: str | None = None
+    key_ids: tuple[str, ...] = ()  # any of these; empty does not filter
     model: str | None = None
     status: str | None = None  # ok | error | 4xx | 5xx | a number
     since: int | None = None

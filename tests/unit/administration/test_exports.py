@@ -17,14 +17,38 @@ def read(lines):
     return list(csv.reader(io.StringIO("".join(lines))))
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+cmd", "-cmd|calc", "@SUM(A1)", "\tx", "\rx"])
+@pytest.mark.parametrize(
+    "sign",
+    [
+        *"=+-@",
+        *"\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}",
+        *"\N{SMALL EQUALS SIGN}\N{SMALL PLUS SIGN}\N{SMALL HYPHEN-MINUS}\N{SMALL COMMERCIAL AT}",
+        *"\N{SUPERSCRIPT EQUALS SIGN}\N{SUPERSCRIPT PLUS SIGN}\N{SUBSCRIPT MINUS}\N{MINUS SIGN}",
+    ],
+)
+@pytest.mark.parametrize("before", ["", " ", "\u3000", "\u00a0", "\u200b", "\ufeff", "\x00", "\u0301"])
+def test_no_cell_begins_a_formula_however_its_sign_is_written(before, sign):
+    cell = f"{before}{sign}SUM(A1)"
+    assert read(exports.csv_lines(("a",), [{"a": cell}])) == [["a"], [f"'{cell}"]]
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+cmd", "-cmd|calc", "@SUM(A1)", "\tx", "\rx", "\nx", "+1"])
 def test_no_cell_begins_a_formula(cell):
     assert read(exports.csv_lines(("a",), [{"a": cell}])) == [["a"], [f"'{cell}"]]
 
 
 @pytest.mark.parametrize(
     ("value", "cell"),
-    [(None, ""), (True, "true"), (0, "0"), ("-1.5", "-1.5"), (["a", "b"], "a b"), ('say "hi",\nhe', 'say "hi",\nhe')],
+    [
+        (None, ""),
+        (True, "true"),
+        (0, "0"),
+        ("-1.5", "-1.5"),
+        (" a=1", " a=1"),
+        ("Élan", "Élan"),
+        (["a", "b"], "a b"),
+        ('say "hi",\nhe', 'say "hi",\nhe'),
+    ],
 )
 def test_values_are_told_plainly(value, cell):
     assert read(exports.csv_lines(("a",), [{"a": value}])) == [["a"], [cell]]

@@ -132,13 +132,18 @@ def test_a_weak_password_leaves_the_invitation_working(store, secrets, sign_in):
     assert accept(store, secrets, sign_in, token).user.role == "admin"
 
 
-def test_closed_is_closed(store, secrets, sign_in):
+def test_while_sign_up_is_closed_nobody_joins_and_whoever_is_invited_is_told_so(store, secrets, sign_in):
     _, token = invitations.invite(store, secrets, email="bob@example.com", now=NOW)
     instance.save(store, Instance(sign_up="closed"), now=NOW)
     with pytest.raises(Conflict, match="sign-up is closed"):
         invitations.invite(store, secrets, email="carl@example.com", now=NOW)
-    with pytest.raises(AuthenticationFailed):
-        accept(store, secrets, sign_in, token)
+    for look in (accept, lambda *parts: invitations.open_invitation(*parts[:2], token=parts[3], now=NOW)):
+        with pytest.raises(AuthenticationFailed, match="Sign-up is closed"):
+            look(store, secrets, sign_in, token)
+        with pytest.raises(AuthenticationFailed, match="does not work: it was used"):
+            look(store, secrets, sign_in, "A" * 43)  # a stranger learns nothing of sign-up
+    instance.save(store, Instance(sign_up="invite"), now=NOW)
+    assert accept(store, secrets, sign_in, token).user.email == "bob@example.com"
 
 
 def test_a_password_link_replaces_the_password_and_ends_sessions(store, secrets, sign_in, ann):

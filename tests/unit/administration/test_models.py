@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ruapi.administration import models
+from ruapi.administration import fields, models
 from ruapi.clock import parse_instant
 from ruapi.errors import InvalidInput, NotFound
 from ruapi.pricing.catalogue import Catalogue, Clause, LaterRates, Provider, Row, load_catalogue
@@ -248,3 +248,34 @@ def test_offerings_are_what_is_stored_and_what_the_catalogue_knows(store):
     unpriced = next(row for row in load_catalogue().rows if row.rates is None)
     assert found[unpriced.id].rates is None
     assert found[unpriced.id].unpriced == unpriced.unpriced
+
+
+@pytest.mark.parametrize("name", ["no name!", "gpt-5*", "", " ", "with blanks", "x" * 201])
+def test_a_price_is_for_one_name_and_the_refusal_speaks_of_no_patterns(store, name):
+    with pytest.raises(InvalidInput) as refused:
+        models.price(store, name, input_nano=1, output_nano=1, now=NOW)
+    assert "pattern" not in str(refused.value)
+    assert "write " in str(refused.value)
+    assert store.list_models() == []
+
+
+def test_figures_in_a_refusal_are_grouped(store):
+    with pytest.raises(InvalidInput, match=r"the context must be between 1 and 1,000,000,000 tokens"):
+        models.price(store, "alpha", input_nano=1, output_nano=1, context_tokens=0, now=NOW)
+    with pytest.raises(InvalidInput, match=r"between 1 and 1,000,000,000, or left out for no limit"):
+        fields.check_rate(0, field="requests per minute")
+
+
+def test_a_markup_may_be_a_part_of_a_percent(store):
+    cost = models.catalogue_rates("gpt-4o", now=NOW)
+    assert models.mark_up(store, ["gpt-4o", "gpt-4o"], basis_points=12_50, now=NOW) == 1
+    sold = in_force(store, "gpt-4o")
+    assert cost is not None
+    assert (sold.input * 1_000, sold.output * 1_000) == (cost.input * 1_125, cost.output * 1_125)
+
+
+@pytest.mark.parametrize("basis_points", [-90_01, 10_000_01])
+def test_a_markup_that_is_a_slip_of_the_pen_is_refused(store, basis_points):
+    with pytest.raises(InvalidInput, match=r"the markup must be between -90 % and 10,000 %"):
+        models.mark_up(store, ["gpt-4o"], basis_points=basis_points, now=NOW)
+    assert store.list_models() == []

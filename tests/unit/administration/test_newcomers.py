@@ -230,7 +230,7 @@ def test_closed_is_closed_and_who_is_here_already_does_not_join(store, secrets, 
     with pytest.raises(AuthenticationFailed, match="link"):
         accept(store, secrets, sign_in, of_carl)
     instance.save(store, Instance(sign_up="closed"), now=NOW)
-    with pytest.raises(AuthenticationFailed, match="link"):
+    with pytest.raises(AuthenticationFailed, match="Sign-up is closed"):
         accept(store, secrets, sign_in, token)
     assert [user.email for user in store.list_users()] == ["carl@example.com"]
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ruapi.administration import accounts, keys, management_keys, security
-from ruapi.administration.sign_in import Visitor
+from ruapi.administration.sign_in import SignedIn, Visitor
 from ruapi.credentials import totp
 from ruapi.credentials.passwords import verify_password
 from ruapi.errors import AuthenticationFailed, Conflict, InvalidInput, NotFound
@@ -242,6 +242,7 @@ def test_one_call_shuts_a_thief_out(store, secrets, sign_in, ann):
     assert verify_password("battery staple", user.password_hash)
     told = security.describe_compromise(store, report)
     assert (told["ended_sessions"], told["ended_management_keys"], told["removed_passkeys"]) == (1, 1, 1)
+    assert (told["authenticator_app"], told["ended_recovery_codes"]) == ("none", 0)
     assert [ended["name"] for ended in told["ended_keys"]] == ["laptop"]
     assert told["traffic"]["by_address"] == [
         {"address": "203.0.113.9", "calls": 2, "cost_usd": "0.00000077"},
@@ -256,7 +257,7 @@ def test_steps_that_are_not_chosen_are_not_taken(store, secrets, sign_in, ann):
     key, _ = keys.create(store, secrets, owner=ann, terms=keys.Terms(name="laptop"), now=NOW)
     report = security.compromised(
         store, ann, keep_session=None, new_password=None, end_sessions=False, end_keys=False,
-        end_management_keys=False, freeze=False, now=NOW,
+        end_management_keys=False, remove_app=False, freeze=False, now=NOW,
     )  # fmt: skip
     assert sign_in.resume(other.cookie, NOW)
     assert keys.find(store, key.id).status == "active"
@@ -265,9 +266,64 @@ def test_steps_that_are_not_chosen_are_not_taken(store, secrets, sign_in, ann):
 
 def test_a_password_that_cannot_be_taken_stops_the_alarm_before_its_first_step(store, secrets, ann):
     key, _ = keys.create(store, secrets, owner=ann, terms=keys.Terms(name="laptop"), now=NOW)
-    with pytest.raises(InvalidInput):
-        security.compromised(store, ann, keep_session=None, new_password="password1", now=NOW)
+    for password, why in (("password1", "known from breaches"), (PASSWORD, "the new password is the old one")):
+        with pytest.raises(InvalidInput, match=why):
+            security.compromised(
+                store, ann, keep_session=None, new_password=password, renew_session=pytest.fail, now=NOW
+            )
     assert keys.find(store, key.id).status == "active"
+    assert store.find_user(ann.id) == ann
+
+
+def test_the_session_that_raises_the_alarm_gets_a_new_secret_before_anything_ends(store, secrets, sign_in, ann):
+    here = sign_in.start_session(ann, "password", VISITOR)
+    key, _ = keys.create(store, secrets, owner=ann, terms=keys.Terms(name="laptop"), now=NOW)
+    cookies = []
+
+    def renew():
+        assert keys.find(store, key.id).status == "active"
+        cookies.append(sign_in.renew(here.session)[1])
+
+    security.compromised(
+        store, ann, keep_session=here.session.id, new_password="battery staple", renew_session=renew, now=NOW
+    )
+    assert sign_in.resume(here.cookie, NOW) is None  # what a thief has copied
+    assert sign_in.resume(cookies[0], NOW)
+
+
+def set_up_app(store, secrets, sealer, user):
+    """An authenticator app that counts; returns its recovery codes."""
+    security.start_totp(store, sealer, user, service="ruapi", now=NOW)
+    secret = sealer.unseal(store.find_totp(user.id).secret_sealed, table="totp", row=user.id, column="secret")
+    return security.confirm_totp(store, secrets, sealer, user, code=totp.code_at(secret, NOW), now=NOW)
+
+
+def test_the_alarm_removes_the_authenticator_app_that_a_thief_may_have_added(store, secrets, sealer, sign_in, ann):
+    set_up_app(store, secrets, sealer, ann)
+    report = security.compromised(store, ann, keep_session=None, new_password="battery staple", now=NOW)
+    told = security.describe_compromise(store, report)
+    assert (told["authenticator_app"], told["ended_recovery_codes"]) == ("removed", 10)
+    assert store.find_totp(ann.id) is None
+    assert isinstance(sign_in.with_password(ann.email, "battery staple", VISITOR), SignedIn)
+
+
+def test_recovery_codes_end_also_where_the_authenticator_app_stays(store, secrets, sealer, sign_in, ann):
+    old = set_up_app(store, secrets, sealer, ann)
+    report = security.compromised(
+        store, ann, keep_session=None, new_password="battery staple", remove_app=False, now=NOW
+    )
+    assert (report.authenticator_app, report.ended_recovery_codes) == ("kept", 10)
+    needed = sign_in.with_password(ann.email, "battery staple", VISITOR)
+    with pytest.raises(AuthenticationFailed):
+        sign_in.with_second_factor(needed.token, old[0], VISITOR)
+    [fresh, *_] = security.new_recovery_codes(store, secrets, ann, now=NOW)
+    assert sign_in.with_second_factor(needed.token, fresh, VISITOR).user.id == ann.id
+
+
+def test_an_app_that_was_only_prepared_goes_without_a_word(store, sealer, ann):
+    security.start_totp(store, sealer, ann, service="ruapi", now=NOW)
+    report = security.compromised(store, ann, keep_session=None, new_password=None, now=NOW)
+    assert (report.authenticator_app, store.find_totp(ann.id)) == ("none", None)
 
 
 def test_the_alarm_of_somebody_without_a_password_leaves_a_way_in(store, secrets):
@@ -287,6 +343,27 @@ def test_the_alarm_of_somebody_without_a_password_leaves_a_way_in(store, secrets
         store, bob, keep_session=None, new_password="battery staple", remove_passkeys=[mine.id], now=NOW
     )
     assert (report.removed_passkeys, report.password_changed) == (1, True)
+
+
+@pytest.mark.parametrize("by", ["owner", "operator"])
+def test_no_session_begins_behind_the_alarm(store, secrets, sign_in, ann, monkeypatch, by):
+    planted, _ = register(store, secrets, ann)
+    remove_passkeys, thieves = store.remove_passkeys, []
+
+    def just_before(*arguments):
+        as_now = store.find_user(ann.id)
+        thieves.append(sign_in.start_session(as_now, "passkey", VISITOR, passkey_id=planted.id))
+        return remove_passkeys(*arguments)
+
+    monkeypatch.setattr(store, "remove_passkeys", just_before)
+    if by == "operator":
+        accounts.compromised(store, ann, now=NOW)
+    else:
+        security.compromised(
+            store, ann, keep_session=None, new_password="battery staple", remove_passkeys=[planted.id], now=NOW
+        )
+    [thief] = thieves
+    assert sign_in.resume(thief.cookie, NOW) is None
 
 
 def test_the_operators_answer_ends_every_way_in(store, secrets, sealer, sign_in, ann):

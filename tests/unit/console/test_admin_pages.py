@@ -66,8 +66,34 @@ def test_the_first_token_is_the_mean_of_those_that_were_timed() -> None:
         (
             "model.price",
             {"rates": [None, {"input": 2_000_000_000, "output": 37_500_000, "tiers": []}]},
-            Change("rates", None, "input $2.00, output $0.0375"),
+            Change("rates", None, "input $2.00, output $0.0375 per million tokens"),
         ),
+        (
+            "model.price",
+            {"rates": [{"input": 1_000_000_000, "output": 0}, {
+                "input": 2_000_000_000, "output": 4_000_000_000, "cache_write_5m": 2_500_000_000,
+                "per_request": 20_000_000, "per_tool": {"file_search": 2_500_000},
+                "tiers": [{"above_input_tokens": 200_000, "input": 3_000_000_000, "output": 5_000_000_000}],
+                "variants": {"service_tier=fast": {
+                    "input": 250_000_000, "output": 1_000_000_000, "per_tool": {"file_search": 5_000_000},
+                }},
+            }]},
+            Change(
+                "rates",
+                "input $1.00, output $0.00 per million tokens",
+                "input $2.00, output $4.00, cache write 5m $2.50 per million tokens; $0.02 per call; "
+                "file search $0.0025 per use; "
+                "above 200,000 tokens of input: input $3.00, output $5.00 per million tokens; "
+                "with service tier fast: input $0.25, output $1.00 per million tokens, file search $0.005 per use",
+            ),
+        ),
+        ("model.price", {"rates": [None, '{"input":2000…']}, Change("rates", None, "too many prices to tell here")),
+        (
+            "model.price",
+            {"effective_from": [None, 1_795_639_314_401]},
+            Change("effective from", None, "2026-11-25 20:41:54 UTC"),
+        ),
+        ("key.edit", {"tokens_per_minute": [None, 1_000_000]}, Change("tokens per minute", None, "1,000,000")),
     ],
 )  # fmt: skip
 def test_a_change_is_told_in_words(action: str, changes: dict[str, list[Any]], told: Change) -> None:

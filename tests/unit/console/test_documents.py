@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pytest
 from ruapi.canon.losses import CATALOGUE
 from ruapi.canon.usage import Usage
 from ruapi.console import documents
-from ruapi.console.documents import all_documents, contents, html, llms_txt, markdown
+from ruapi.console.documents import Examples, all_documents, contents, html, llms_txt, markdown
 from ruapi.credentials import api_key
 from ruapi.dialects.registry import ANTHROPIC_MESSAGES, OPENAI_CHAT
 from ruapi.errors import InvalidInput, KeyLimitReached, NotFound, Problem
@@ -28,19 +29,21 @@ from ruapi.pricing.cost import cost_lines, cost_of
 from ruapi.pricing.quote import quote
 from ruapi.pricing.rates import Rates
 from ruapi.settings import Settings
+from tests.console_browser import ConsoleBrowser
 from tests.fake_provider import FakeProvider
-from tests.gateway_process import CreatedKey, GatewayProcess
+from tests.gateway_process import OWNER, PASSWORD, CreatedKey, GatewayProcess
 
 BASE = "https://ai.example.com"
 MODEL = "vendor/chat-model"
 EMBEDDING_MODEL = "text-embedding-3-small"
+MODELS = Examples(MODEL, EMBEDDING_MODEL)
 SLUGS = tuple(one.slug for one in all_documents())
 SOURCES = Path(inspect.getfile(documents)).with_name("documents")
 
 
 def text_of(slug: str) -> str:
     """The document on one line, so that a sentence is found wherever it was broken."""
-    return " ".join(markdown(slug, base_url=BASE, model=MODEL).split())
+    return " ".join(markdown(slug, base_url=BASE, models=MODELS).split())
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -83,8 +86,8 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def page(slug: str, base_url: str = BASE, model: str = MODEL) -> Page:
-    return Page(html(slug, base_url=base_url, model=model))
+def page(slug: str, base_url: str = BASE, models: Examples = MODELS) -> Page:
+    return Page(html(slug, base_url=base_url, models=models))
 
 
 # --- the set ------------------------------------------------------------------------------------------
@@ -146,6 +149,23 @@ def test_what_is_filled_in_is_not_filled_again():
     assert documents.fill("{{model}}", {"model": lambda: "{{base_url}}", "base_url": lambda: BASE}) == "{{base_url}}"
 
 
+def test_examples_call_what_is_served():
+    served = ["text-embedding-3-small", "Qwen3-Embedding", "b-chat", "a-chat"]
+    assert documents.examples_of(served) == Examples("a-chat", "Qwen3-Embedding")
+    assert documents.examples_of(["b-chat"]) == Examples("b-chat", None)
+    assert documents.examples_of([EMBEDDING_MODEL]) == Examples("your-model", EMBEDDING_MODEL)
+    assert documents.examples_of([]) == Examples("your-model", None)
+
+
+def test_embeddings_are_shown_only_where_a_model_for_them_is_served():
+    called = re.compile(r'curl https://ai\.example\.com/v1/embeddings[^`]*"model": "([^"]+)"')
+    assert called.findall(markdown("api-reference", base_url=BASE, models=MODELS)) == [EMBEDDING_MODEL]
+    assert called.findall(markdown("api-reference", base_url=BASE)) == ["your-embedding-model"]
+    text = markdown("api-reference", base_url=BASE, models=Examples(MODEL, None))
+    assert not called.findall(text)
+    assert "At present this server has no such model." in text
+
+
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:8080", "https://[::1]:8443", "https://a-b.example/ruapi"])
 def test_a_base_url_may_have_a_port_an_ipv6_address_or_a_path(base_url):
     assert f"{base_url}/v1" in markdown("quickstart", base_url=base_url)
@@ -167,10 +187,11 @@ def test_what_is_no_base_url_is_refused(base_url):
     "model", ["<script>alert(1)</script>", "```\n# Hello", "a`b````c", "{{losses}}", "x](javascript:y)"]
 )
 def test_a_hostile_model_changes_no_page(model):
-    usual, filled = page("api-reference"), page("api-reference", model=model)
+    models = Examples(model, model)
+    usual, filled = page("api-reference"), page("api-reference", models=models)
 
     assert [tag for tag, _ in filled.tags] == [tag for tag, _ in usual.tags]
-    assert contents("api-reference", base_url=BASE, model=model) == contents("api-reference", base_url=BASE)
+    assert contents("api-reference", base_url=BASE, models=models) == contents("api-reference", base_url=BASE)
 
 
 # --- HTML ---------------------------------------------------------------------------------------------
@@ -235,7 +256,8 @@ def test_every_block_of_code_can_be_copied_as_it_is(slug):
     assert [one["id"] for one in codes] == [button["data-copy"] for button in rendered.named("button")]
     assert len({one["id"] for one in codes}) == len(codes)
     assert all(button["type"] == "button" for button in rendered.named("button"))
-    assert not re.search(r"\s</code></pre>", html(slug, base_url=BASE, model=MODEL))
+    assert all("hidden" in button and "data-needs-script" in button for button in rendered.named("button"))
+    assert not re.search(r"\s</code></pre>", html(slug, base_url=BASE, models=MODELS))
 
 
 def test_html_in_a_source_is_text_and_links_that_run_are_none():
@@ -252,8 +274,8 @@ def test_html_in_a_source_is_text_and_links_that_run_are_none():
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_warm_rendering_takes_less_than_two_milliseconds(slug):
-    html(slug, base_url=BASE, model=MODEL)
-    best = min(_seconds(lambda: html(slug, base_url=BASE, model=MODEL)) for _ in range(20))
+    html(slug, base_url=BASE, models=MODELS)
+    best = min(_seconds(lambda: html(slug, base_url=BASE, models=MODELS)) for _ in range(20))
     assert best < 0.002
 
 
@@ -394,8 +416,22 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GatewayPr
 
 
 def commands(slug: str, base_url: str) -> list[str]:
-    text = markdown(slug, base_url=base_url, model=MODEL)
+    text = markdown(slug, base_url=base_url, models=MODELS)
     return [block for block in re.findall(r"```sh\n(.*?)\n```", text, re.DOTALL) if block.startswith("curl")]
+
+
+@pytest.mark.parametrize("path", ["/docs/api-reference", "/docs/api-reference.md"])
+def test_who_is_signed_in_reads_examples_of_what_is_served_and_a_stranger_none(served, path):
+    gateway, _ = served
+    browser = ConsoleBrowser(gateway.port)
+    stranger = unescape(browser.get(path).text)
+    assert '"model": "your-model"' in stranger
+    assert MODEL not in stranger
+    assert browser.sign_in(OWNER, PASSWORD).status == 303
+    member = unescape(browser.get(path).text)
+    assert f'"model": "{MODEL}"' in member
+    assert f'"model": "{EMBEDDING_MODEL}"' in member
+    assert "your-model" not in member
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ NOW = parse_instant("2026-11-25T19:30:00Z")
 
 def test_nothing_asked_is_the_last_day_of_ones_own() -> None:
     query = read({}, now=NOW, is_admin=True)
-    wanted = query.wanted(account_id="acc_1", key_id=None)
+    wanted = query.wanted(account_id="acc_1")
     assert (wanted.account_id, wanted.since, wanted.until) == ("acc_1", NOW - DAY_MS, None)
     assert (wanted.key_id, wanted.model, wanted.status, wanted.cost_nano_min) == (None, None, None, None)
     assert not query.is_narrowed
@@ -51,6 +51,8 @@ def test_a_span_that_was_chosen_counts_before_leftover_times() -> None:
         ({"from": "yesterday"}, "from"),
         ({"from": "99999-01-01"}, "from"),
         ({"from": "2026-11-24", "to": "2026-11-23"}, "to"),
+        ({"time": "bogus"}, "time"),
+        ({"time": "24H", "from": "2026-11-24"}, "time"),
         ({"status": "2xy"}, "status"),
         ({"status": "٤٠٢"}, "status"),
         ({"cost": "-1"}, "cost"),
@@ -65,6 +67,20 @@ def test_what_cannot_be_read_is_said_beside_its_field(parameters: dict[str, str]
     assert query.text(field) == parameters[field]
 
 
+def test_the_times_to_choose_from_hold_a_wrong_one_of_the_address() -> None:
+    usual = ["1h", "24h", "7d", "30d", "custom"]
+    assert [value for value, _ in read({"time": "7d"}, now=NOW, is_admin=False).spans] == usual
+    assert [value for value, _ in read({"time": "bogus"}, now=NOW, is_admin=False).spans] == [*usual, "bogus"]
+
+
+def test_several_tokens_are_asked_for_together_and_one_by_its_own_index() -> None:
+    query = read({}, now=NOW, is_admin=False)
+    one = query.wanted(account_id="acc_1", key_ids=["key_1"])
+    assert (one.key_id, one.key_ids) == ("key_1", ())
+    two = query.wanted(account_id="acc_1", key_ids=["key_1", "key_2"])
+    assert (two.key_id, two.key_ids) == (None, ("key_1", "key_2"))
+
+
 def test_the_statuses_to_choose_from_hold_the_one_in_the_address() -> None:
     usual = [value for value, _ in read({}, now=NOW, is_admin=False).statuses]
     assert usual == ["", "ok", "error", "4xx", "5xx", "402", "429"]
@@ -77,7 +93,7 @@ def test_a_full_filter_survives_its_own_address() -> None:
         "time": "7d", "key": "50% & more", "model": "a/b:c", "status": "402", "cost": "0.000000001", "scope": "all"
     }  # fmt: skip
     query = read(written, now=NOW, is_admin=True)
-    wanted = query.wanted(account_id="acc_1", key_id="key_1")
+    wanted = query.wanted(account_id="acc_1", key_ids=["key_1"])
     assert (wanted.account_id, wanted.model, wanted.status, wanted.cost_nano_min) == (None, "a/b:c", "402", 1)
     assert query.url("/logs", before="req_1") == (
         "/logs?time=7d&key=50%25+%26+more&model=a%2Fb%3Ac&status=402&cost=0.000000001&scope=all&before=req_1"
@@ -87,7 +103,7 @@ def test_a_full_filter_survives_its_own_address() -> None:
 
 def test_only_an_administrator_sees_everyone() -> None:
     query = read({"scope": "all"}, now=NOW, is_admin=False)
-    assert query.wanted(account_id="acc_1", key_id=None).account_id == "acc_1"
+    assert query.wanted(account_id="acc_1").account_id == "acc_1"
     assert query.text("scope") == ""
 
 

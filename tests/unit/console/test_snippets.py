@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def log_row(**fields: object) -> LogRow:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GatewayProcess, CreatedKey]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GatewayProcess, CreatedKey, FakeProvider]]:
     home = tmp_path_factory.mktemp("snippets") / "home"
     with FakeProvider() as provider, GatewayProcess(home) as gateway:
         gateway.make_owner(balance="25")
@@ -59,7 +60,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GatewayPr
             gateway.price_model(model, input_usd="2", output_usd="10")
         key = gateway.create_key("snippets", limit="5")
         gateway.start()
-        yield gateway, key
+        yield gateway, key, provider
 
 
 def run(command: list[str], *, cwd: Path, **variables: str) -> str:
@@ -81,7 +82,7 @@ def status_of(command: str, cwd: Path, **variables: str) -> str:
 
 @pytest.mark.parametrize("name", ["python", "python-anthropic"])
 def test_a_python_program_gets_an_answer(name, served, tmp_path):
-    gateway, key = served
+    gateway, key, _ = served
     (tmp_path / "program.py").write_text(snippet(name, gateway.base_url, MODEL, key.secret).text)
 
     said = run([sys.executable, "program.py"], cwd=tmp_path)
@@ -92,7 +93,7 @@ def test_a_python_program_gets_an_answer(name, served, tmp_path):
 
 
 def test_the_curl_command_is_answered_200(served, tmp_path):
-    gateway, key = served
+    gateway, key, _ = served
 
     assert status_of(snippet("curl", gateway.base_url, MODEL, key.secret).text, tmp_path) == "200"
     assert json.loads((tmp_path / "answer").read_text())["choices"][0]["message"]["role"] == "assistant"
@@ -101,7 +102,7 @@ def test_the_curl_command_is_answered_200(served, tmp_path):
 @pytest.mark.parametrize("dialect", snippets.ENDPOINTS)
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_logged_call_copied_as_curl_is_answered_200(dialect, stream, served, tmp_path):
-    gateway, key = served
+    gateway, key, _ = served
     embeds = dialect == "openai_embeddings"
     row = log_row(
         client_dialect=dialect, stream=stream and not embeds, model="text-embedding-3-small" if embeds else MODEL
@@ -114,7 +115,7 @@ def test_a_logged_call_copied_as_curl_is_answered_200(dialect, stream, served, t
 
 
 def test_the_env_file_alone_lets_the_sdks_call(served, tmp_path):
-    gateway, key = served
+    gateway, key, _ = served
     (tmp_path / ".env").write_text(env_file(gateway.base_url, key.secret))
     program = (
         "import openai, anthropic\n"
@@ -127,6 +128,52 @@ def test_the_env_file_alone_lets_the_sdks_call(served, tmp_path):
     said = run(["sh", "-c", f"set -a; . ./.env; {shlex.quote(sys.executable)} program.py"], cwd=tmp_path)
 
     assert said.splitlines() == ["The quick brown fox jumps over the lazy dog."] * 2
+
+
+WRITTEN = snippets.Asked(
+    'It\'s "two"\n$HOME `x` \\ {a} ${b} Zoë \u2028',
+    "Be brief.\n'''quoted'''",
+    output_tokens_max=77,
+    temperature=0.5,
+)
+
+
+def written(name: str, base_url: str = REMOTE, key: str = KEY_PLACEHOLDER) -> str:
+    return next(one.text for one in snippets.snippets(base_url, MODEL, key, asked=WRITTEN) if one.id == name)
+
+
+@pytest.mark.parametrize("name", ["curl", "python", "python-anthropic"])
+def test_what_was_written_reaches_the_provider_as_it_was_written(name, served, tmp_path):
+    gateway, key, provider = served
+    text = written(name, gateway.base_url, key.secret)
+    if name == "curl":
+        assert status_of(text, tmp_path) == "200"
+    else:
+        (tmp_path / "program.py").write_text(text, encoding="utf-8")
+        run([sys.executable, "program.py"], cwd=tmp_path)
+
+    sent = provider.calls[-1].json
+    assert [message["content"] for message in sent["messages"]] == [WRITTEN.system, WRITTEN.message]
+    assert sent["temperature"] == 0.5
+    assert sent.get("max_completion_tokens", sent.get("max_tokens")) == 77
+
+
+def test_what_was_written_stands_in_javascript_as_it_was_written(tmp_path):
+    assert said_by_javascript(written("javascript"), tmp_path) == {
+        "model": MODEL,
+        "messages": [
+            {"role": "system", "content": WRITTEN.system},
+            {"role": "user", "content": WRITTEN.message},
+        ],
+        "max_completion_tokens": 77,
+        "temperature": 0.5,
+    }
+
+
+def test_letters_of_every_script_are_left_as_people_wrote_them():
+    asked = snippets.Asked("Grüße\nund 你好")
+    for one in snippets.snippets(REMOTE, MODEL, asked=asked)[:4]:
+        assert "Grüße\\nund 你好" in one.text
 
 
 # --- what they say ----------------------------------------------------------------------------------
@@ -223,22 +270,24 @@ def test_a_hostile_model_stays_a_name_in_python(name, model):
     assert len(tree.body) == 4
 
 
-@pytest.mark.parametrize("model", [*HOSTILE, "line\nbreak", "\u2028"])
-def test_a_hostile_model_stays_a_name_in_javascript(model, tmp_path):
+def said_by_javascript(program: str, directory: Path) -> Any:
+    """What the program asks of its client."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs node")
-    text = snippet("javascript", model=model).text
     # In place of the package: a client that shows what it is asked.
     stub = """class OpenAI {
   create = async (asked) => { console.log(JSON.stringify(asked)); return { choices: [{ message: {} }] }; };
   chat = { completions: { create: this.create } };
 }"""
-    (tmp_path / "program.mjs").write_text(text.replace('import OpenAI from "openai";', stub), encoding="utf-8")
+    text = program.replace('import OpenAI from "openai";', stub)
+    (directory / "program.mjs").write_text(text, encoding="utf-8")
+    return json.loads(run([node, "program.mjs"], cwd=directory).split("\n")[0])
 
-    said = run([node, "program.mjs"], cwd=tmp_path)
 
-    assert json.loads(said.split("\n")[0])["model"] == model
+@pytest.mark.parametrize("model", [*HOSTILE, "line\nbreak", "\u2028"])
+def test_a_hostile_model_stays_a_name_in_javascript(model, tmp_path):
+    assert said_by_javascript(snippet("javascript", model=model).text, tmp_path)["model"] == model
 
 
 @pytest.mark.parametrize("model", [*HOSTILE, "line\nbreak", "del\x7f"])

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from ruapi.administration.instance import Instance
 from ruapi.console import words
+from ruapi.storage.records import AuditEvent
 
 SOURCES = Path(__file__).resolve().parents[3] / "src" / "ruapi"
 ACT = re.compile(
@@ -26,6 +29,23 @@ def test_every_act_that_is_written_down_has_words():
     assert len(written) > 30
     assert written <= words.ACTS.keys(), written - words.ACTS.keys()
     assert {act.partition(".")[0] for act in written} == words.KINDS.keys()
+
+
+def test_one_is_one_and_everything_else_is_several():
+    assert [words.counted(number, "call") for number in (0, 1, 2, 12_345)] == [
+        "0 calls", "1 call", "2 calls", "12,345 calls",
+    ]  # fmt: skip
+    assert [words.counted(number, "entry", "entries") for number in (1, 2)] == ["1 entry", "2 entries"]
+
+
+def test_every_setting_has_words_and_a_change_of_settings_is_about_those_it_changed():
+    assert words.SETTINGS.keys() == {field.name for field in msgspec.structs.fields(Instance)}
+    event = AuditEvent(
+        id="aud_1", time=0, actor_kind="user", actor_id="", actor_name="", address="", action="setting.save",
+        target_kind="setting", target_id="*", target_name="",
+        changes='{"base_url":[null,"\\"https://ai.example.com\\""],"low_balance_nano":["5000000000","0"],"former":["1","2"]}',
+    )  # fmt: skip
+    assert words.act_on(event) == "Base URL, Low balance, former"
 
 
 def test_a_month_has_its_name():

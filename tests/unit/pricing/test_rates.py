@@ -86,7 +86,7 @@ def test_every_price_of_the_catalogue_can_be_marked_up():
     """Tiers, variants and fees included; a threshold is no price."""
     for row in load_catalogue().priced:
         assert row.rates is not None
-        dearer = marked_up(row.rates, 20)
+        dearer = marked_up(row.rates, basis_points=20_00)
         assert dearer.input == -(-row.rates.input * 120 // 100)
         assert [tier.above_input_tokens for tier in dearer.tiers] == [
             tier.above_input_tokens for tier in row.rates.tiers
@@ -94,4 +94,12 @@ def test_every_price_of_the_catalogue_can_be_marked_up():
         assert [tier.output for tier in dearer.tiers] == [-(-tier.output * 120 // 100) for tier in row.rates.tiers]
         assert dearer.per_tool == {tool: -(-fee * 120 // 100) for tool, fee in row.rates.per_tool.items()}
         assert dearer.variants.keys() == row.rates.variants.keys()
-        assert marked_up(row.rates, 0) == row.rates
+        assert marked_up(row.rates, basis_points=0) == row.rates
+
+
+@pytest.mark.parametrize(
+    ("basis_points", "marked"),
+    [(12_50, 1_125_000_002), (1, 1_000_100_002), (-12_50, 875_000_001), (0, 1_000_000_001), (-90_00, 100_000_001)],
+)
+def test_a_markup_of_hundredths_of_a_percent_is_exact_and_rounds_up(basis_points: int, marked: int):
+    assert marked_up(Rates(input=1_000_000_001, output=0), basis_points=basis_points) == Rates(input=marked, output=0)

@@ -115,6 +115,7 @@ def test_each_state_finds_its_keys(store):
         "deleted": {"deleted"},
     }
     assert names(store, KeyFilter()) == set(wanted) - {"deleted"}
+    assert names(store, KeyFilter(state="any")) == set(wanted)
     assert store.count_keys("usr_ada") == {"active": 8, "disabled": 1, "deleted": 1}
     assert store.count_keys("usr_bob") == {}
     assert sum(store.count_keys(None).values()) == 10
@@ -229,6 +230,7 @@ def fits(entry: LogRow, wanted: LogFilter) -> bool:
     return (
         wanted.account_id in {None, entry.account_id}
         and wanted.key_id in {None, entry.key_id}
+        and (not wanted.key_ids or entry.key_id in wanted.key_ids)
         and wanted.model in {None, entry.model}
         and statuses.get(wanted.status, False)
         and (wanted.since is None or entry.time >= wanted.since)
@@ -250,6 +252,8 @@ FILTERS = [
     LogFilter(status="418"),
     LogFilter(key_id="key_2", since=NOW - 20 * HOUR, until=NOW - 10 * HOUR, cost_nano_min=1_500),
     LogFilter(model="%"),
+    LogFilter(key_ids=("key_1", "key_3", "nobody")),
+    LogFilter(key_ids=("key_1", "key_2"), account_id="acc_bob", status="error"),
 ]
 
 

@@ -13,6 +13,7 @@ from ruapi.console import formats, words
 from ruapi.console.exports import csv_download
 from ruapi.console.gate import get
 from ruapi.console.visit import Visit
+from ruapi.pricing.rates import Rates
 from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import AuditEvent, KeyFilter
 
@@ -22,8 +23,12 @@ EXPORT_ROWS_MAX = 100_000
 KEYS_LOOKED_AT = 50
 HIDDEN = "…"
 """Stands in the log for a secret."""
+MANY = "*"
+"""Stands in the log for the target of an act on several things."""
 _EXPORT_PAGE_ROWS = 1_000
 _FIELDS = {"password_hash": "password", "secret_sealed": "secret", "limit_nano": "spend limit"}
+_INSTANTS = frozenset({"effective_from"})
+"""Instants by another name than ``…_at``."""
 COLUMNS = (
     "id", "time", "actor_kind", "actor_id", "actor", "address", "action", "target_kind", "target_id",
     "target", "user_id", "changes",
@@ -47,6 +52,7 @@ def show(visit: Visit) -> Response:
         title="Audit",
         section=SECTION,
         events=[(event, changes_of(event)) for event in shown],
+        many=MANY,
         kinds=[("", "Everything"), *words.KINDS.items()],
         kind=kind,
         user=user,
@@ -108,30 +114,27 @@ def _decoded(value: Any) -> Any:
 
 
 def _shown(name: str, value: Any) -> str:
-    """A value in words: money in dollars, instants in UTC, lists with commas."""
+    """A value in words: money in dollars, instants in UTC, prices with what they are for, lists with commas."""
     if value is None or value in ([], ""):
         return "nothing"
+    if name == "rates":
+        return _shown_rates(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         if name.endswith("_nano"):
             return formats.usd_cost(value)
-        return formats.utc(value) if name.endswith("_at") else str(value)
-    if isinstance(value, dict):
-        return _shown_parts(name, value)
+        return formats.utc(value) if name.endswith("_at") or name in _INSTANTS else formats.count(value)
     if isinstance(value, list):
         return ", ".join(_shown_item(item) for item in value)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _shown_parts(name: str, value: dict[str, Any]) -> str:
-    """The parts of a value; what rates are made of is dollars per million tokens."""
-    is_money = name == "rates"
-    return ", ".join(
-        f"{part.replace('_', ' ')} {formats.usd_rate(one) if is_money and isinstance(one, int) else _shown(part, one)}"
-        for part, one in value.items()
-        if one not in (None, {}, [], "")
-    )
+def _shown_rates(value: Any) -> str:
+    try:
+        return words.prices(msgspec.convert(value, Rates))
+    except msgspec.ValidationError:  # the log keeps only the beginning of very many
+        return "too many prices to tell here"
 
 
 def _shown_item(item: Any) -> str:
@@ -142,7 +145,7 @@ def _shown_item(item: Any) -> str:
 
 
 def export(visit: Visit) -> Response:
-    """The newest hundred thousand events as CSV."""
+    """The newest hundred thousand events as CSV, what they changed in the words of the page."""
     return visit.finish(csv_download(COLUMNS, _all_events(visit.store), name="ruapi-audit.csv"))
 
 
@@ -151,10 +154,24 @@ def _all_events(store: AdministrationStore) -> Iterator[dict[str, Any]]:
     for _ in range(EXPORT_ROWS_MAX // _EXPORT_PAGE_ROWS):
         events = store.page_audit(before=before, limit=_EXPORT_PAGE_ROWS)
         for event in events:
-            yield {**audit.describe(event), "changes": event.changes}
+            yield _line(event)
         if len(events) < _EXPORT_PAGE_ROWS:
             return
         before = events[-1].id
+
+
+def _line(event: AuditEvent) -> dict[str, Any]:
+    row = audit.describe(event)
+    if event.target_id == MANY:
+        row["target_id"] = None
+    if event.target_kind == "setting":
+        row["target"] = words.act_on(event)
+    return {**row, "changes": "; ".join(map(_told, changes_of(event)))}
+
+
+def _told(change: Change) -> str:
+    was = "" if change.before is None else f"{change.before} to "
+    return f"{change.field}: {was}{change.after}"
 
 
 ROUTES = (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
 import msgspec
 from starlette.responses import Response
 
@@ -18,6 +21,7 @@ SECTION = "admin_channels"
 HOUR_MS = 3_600_000
 HOURS = 24
 FAILURES_SHOWN = 5
+EDITS_LOOKED_AT_MAX = 200
 DEGRADED_PERCENT = 5
 DEGRADED_CALLS_MIN = 10
 """Of fewer calls a share says nothing."""
@@ -45,6 +49,8 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
     ``failures`` are calls that ended with 500 or more: a caller's own mistake is none of the channel's.
     """
 
+    names: Sequence[str]
+    """What it was called meanwhile, today's name first."""
     requests: int
     failures: int
     first_token_ms: int | None
@@ -65,19 +71,21 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
         return "ok", "Healthy"
 
 
-def doing(buckets: list[UsageBucket], failures: dict[int, int], *, now: int) -> Doing:
+def doing(buckets: list[UsageBucket], failures: Mapping[int, int], *, now: int, names: Sequence[str] = ()) -> Doing:
     """The sums of one channel's hours; ``failures`` are counted by the hour's start. An hour without calls is none."""
     hours = [_first_hour(now) + hour * HOUR_MS for hour in range(HOURS)]
-    by_hour = {bucket.start: bucket for bucket in buckets}
-    filled = [by_hour.get(hour, UsageBucket(start=hour)) for hour in hours]
+    # An hour in which the channel was renamed has two.
+    filled = [[bucket for bucket in buckets if bucket.start == hour] for hour in hours]
     failed = [failures.get(hour, 0) for hour in hours]
-    timed = sum(bucket.first_tokens for bucket in filled)
+    timed = [sum(bucket.first_tokens for bucket in hour) for hour in filled]
+    took_ms = [sum(bucket.first_token_ms for bucket in hour) for hour in filled]
     return Doing(
-        requests=sum(bucket.requests for bucket in filled),
+        names=names,
+        requests=sum(bucket.requests for hour in filled for bucket in hour),
         failures=sum(failed),
-        first_token_ms=sum(bucket.first_token_ms for bucket in filled) // timed if timed else None,
+        first_token_ms=sum(took_ms) // sum(timed) if sum(timed) else None,
         failures_by_hour=failed,
-        first_token_ms_by_hour=[bucket.first_token_ms // max(1, bucket.first_tokens) for bucket in filled],
+        first_token_ms_by_hour=[took // max(1, count) for took, count in zip(took_ms, timed, strict=True)],
     )
 
 
@@ -89,17 +97,27 @@ def with_doing(visit: Visit) -> list[tuple[Channel, Doing]]:
     """Every channel, by name, with how it did in the last 24 hours."""
     since = _first_hour(visit.now)
     buckets = visit.store.usage_by_channel_hour(since=since, until=visit.now + 1)
-    return [
-        (
-            channel,
-            doing(
-                [bucket for bucket in buckets if bucket.name == channel.name],
-                visit.store.failures_of_channel_by_hour(channel.name, since=since),
-                now=visit.now,
-            ),
-        )
-        for channel in visit.store.list_channels()
-    ]
+    channels_now = visit.store.list_channels()
+    nobodys = {bucket.name for bucket in buckets if bucket.name} - {channel.name for channel in channels_now}
+    listed = []
+    for channel in channels_now:
+        names = [channel.name, *(sorted(_earlier_names(visit, channel, since) & nobodys) if nobodys else ())]
+        failures: Counter[int] = Counter()
+        for name in names:
+            failures.update(visit.store.failures_of_channel_by_hour(name, since=since))
+        of_channel = [bucket for bucket in buckets if bucket.name in names]
+        listed.append((channel, doing(of_channel, failures, now=visit.now, names=names)))
+    return listed
+
+
+def _earlier_names(visit: Visit, channel: Channel, since: int) -> set[str]:
+    """What the channel was called since then, by the audit log. Calls are counted by the name of their time.
+
+    A name that another channel has by now is that one's: which of the two made a call is not kept.
+    """
+    edits = visit.store.page_audit(target_id=channel.id, action="channel.", limit=EDITS_LOOKED_AT_MAX)
+    changes = [msgspec.json.decode(edit.changes) for edit in edits if edit.time >= since]
+    return {str(change["name"][0]) for change in changes if "name" in change and change["name"][0]}
 
 
 def show_list(visit: Visit) -> Response:
@@ -252,6 +270,7 @@ def show_channel(visit: Visit, *, status: int = 200, probe: Probe | None = None)
     """One channel: how it is doing, its last failures, a test."""
     channel = _channel(visit)
     did = next(did for listed, did in with_doing(visit) if listed.id == channel.id)
+    failures = [row for name in did.names for row in visit.store.failures_of_channel(name, limit=FAILURES_SHOWN)]
     return visit.render(
         "admin/channel.html",
         title=channel.name,
@@ -263,7 +282,7 @@ def show_channel(visit: Visit, *, status: int = 200, probe: Probe | None = None)
         first_token_line=charts.sparkline(
             did.first_token_ms_by_hour, label="First token in milliseconds by hour, last 24 hours"
         ),
-        failures=visit.store.failures_of_channel(channel.name, limit=FAILURES_SHOWN),
+        failures=sorted(failures, key=lambda row: row.request_id, reverse=True)[:FAILURES_SHOWN],
         kinds=dict(KIND_WORDS),
         probe=probe,
         testable=[public for public, _ in channel.models if "*" not in public],

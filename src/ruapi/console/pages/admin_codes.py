@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from ruapi.administration import topups
+from ruapi.console import words
 from ruapi.console.gate import get, post
 from ruapi.console.pages.billing import KINDS
 from ruapi.console.visit import Flash, Visit
@@ -51,7 +52,7 @@ def create(visit: Visit) -> Response:
     with form.field("expires"):
         expires_at = form.day("expires", end=True)
     if not form.errors:
-        with form.field("expires"):
+        with form.field(lambda text: "value" if "value" in text else "expires"):
             made = topups.create_codes(
                 visit.store,
                 visit.parts.secrets,
@@ -81,7 +82,11 @@ def disable(visit: Visit) -> Response:
         visit.form.errors[""] = "Tick the codes to disable."
         return show_list(visit, status=422)
     number = topups.disable_codes(visit.store, wanted)
-    return visit.redirect("/admin/codes", flash=Flash("ok", f"{number} codes can no longer be redeemed."))
+    if not number:
+        said = "Nothing was changed: the chosen codes were redeemed or disabled before."
+        return visit.redirect("/admin/codes", flash=Flash("info", said))
+    said = f"{words.counted(number, 'code')} can no longer be redeemed."
+    return visit.redirect("/admin/codes", flash=Flash("ok", said))
 
 
 ROUTES = (

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from ruapi.administration import ledger_check
 from ruapi.clock import parse_instant
+from ruapi.console import words
 from ruapi.console.gate import get, post
 from ruapi.console.pages.admin_channels import with_doing
 from ruapi.console.visit import Flash, Visit
@@ -36,7 +37,8 @@ def verify(visit: Visit) -> Response:
     """Prove the books now."""
     check = ledger_check.run(visit.store, now=visit.now)
     if check.broken:
-        return visit.redirect("/admin/health", flash=Flash("danger", f"{check.broken} invariants are broken."))
+        said = f"Broken: {words.counted(check.broken, 'invariant')}."
+        return visit.redirect("/admin/health", flash=Flash("danger", said))
     return visit.redirect("/admin/health", flash=Flash("ok", "Every invariant of the ledger holds."))
 
 

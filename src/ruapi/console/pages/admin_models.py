@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import msgspec
 from starlette.responses import Response
 
@@ -12,6 +15,7 @@ from ruapi.console.gate import get, post
 from ruapi.console.shelf import difference, shelf
 from ruapi.console.visit import Flash, Visit
 from ruapi.errors import InvalidInput, NotFound
+from ruapi.money import parse_usd
 from ruapi.pricing.catalogue import load_catalogue
 from ruapi.pricing.rates import Rates
 
@@ -19,6 +23,20 @@ SECTION = "admin_models"
 PAGE_ROWS = 50
 CHANGES_SHOWN = 200
 VIEWS = (("all", "All"), ("own", "Own prices"), ("loss", "Sold below cost"))
+_PLACE = ("q", "view", "after")
+"""What tells a place in the list: in its address, and along with each of its forms."""
+_PERCENT = re.compile(
+    r"(?P<sign>[-+\N{MINUS SIGN}]?) ?(?P<whole>[0-9]{1,5}|[1-9][0-9]?,[0-9]{3})(?:\.(?P<rest>[0-9]{1,2}))? ?%?"
+)
+_PRICE_FIELDS = {
+    "the price of input": "input",
+    "the price of output": "output",
+    "the price of cached input": "cached_input",
+    "the price of cache write": "cache_write",
+    "the context": "context",
+    "the most output": "max_output",
+}
+"""Where a price was refused: how the message begins, and the field that it is about."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,10 +89,17 @@ def _place(name: str) -> tuple[str, str]:
     return name.lower(), name
 
 
-def show_list(visit: Visit, *, status: int = 200) -> Response:
+def _place_in_list(visit: Visit) -> dict[str, str]:
+    """The search, the view and the page of the list that somebody looks at, or sent a form from."""
+    return {name: visit.form.text(name) or visit.query(name) for name in _PLACE}
+
+
+def show_list(visit: Visit, *, status: int = 200, ticked: frozenset[str] = frozenset()) -> Response:
     """What is for sale, and what the catalogue would change."""
-    text, view, after = visit.query("q").lower(), visit.query("view", "all"), visit.query("after")
-    lines = [line for line in _lines(visit) if all(word in line.id.lower() for word in text.split())]
+    place = _place_in_list(visit)
+    text, view, after = place["q"], place["view"] or "all", place["after"]
+    words = text.lower().split()
+    lines = [line for line in _lines(visit) if all(word in line.id.lower() for word in words)]
     counts = {
         "all": len(lines),
         "own": sum(1 for line in lines if line.source == models.OPERATOR),
@@ -95,8 +120,9 @@ def show_list(visit: Visit, *, status: int = 200) -> Response:
         counts=counts,
         view=view,
         views=VIEWS,
-        text=visit.query("q"),
+        text=text,
         after=after,
+        ticked=ticked,
         next_after=shown[-1].id if len(following) > PAGE_ROWS else None,
         difference=difference(visit),
         changes_shown=CHANGES_SHOWN,
@@ -119,23 +145,38 @@ def take_over(visit: Visit) -> Response:
 
 def mark_up(visit: Visit) -> Response:
     """Sell models at the catalogue's rates and a percentage more."""
-    form, number = visit.form, None
+    form, names, basis_points, number = visit.form, visit.form.all("model"), 0, None
     with form.field("percent"):
-        percent = form.number("percent")
-        if percent is None:
-            raise InvalidInput("write a percentage, such as 20")
-        names = form.all("model")
+        basis_points = models.check_mark_up(_read_percent(form.text("percent")))
+    with form.field("models"):
         if not names:
             raise InvalidInput("tick the models that it is for")
-        number = models.mark_up(visit.store, names, percent=percent, now=visit.now)
+        if not form.errors:
+            number = models.mark_up(visit.store, names, basis_points=basis_points, now=visit.now)
     if number is None:
-        return show_list(visit, status=422)
+        return show_list(visit, status=422, ticked=frozenset(names))
+    were_set = "price was set" if number == 1 else "prices were set"
     return visit.redirect(
         "/admin/models",
-        flash=Flash(
-            "ok", f"{number} {'price was' if number == 1 else 'prices were'} set: the catalogue's, {percent:+d} %."
-        ),
+        flash=Flash("ok", f"{number:,} {were_set}: the catalogue's, {_shown_percent(basis_points)} %."),
+        **{name: value for name, value in _place_in_list(visit).items() if value},
     )
+
+
+def _read_percent(text: str) -> int:
+    """A percentage in hundredths of a percent: ``20`` is 2,000. Raises ``InvalidInput``."""
+    found = _PERCENT.fullmatch(text)
+    if found is None:
+        raise InvalidInput("write a percentage with at most two decimals, such as 20 or 12.5")
+    hundredths = int(found["whole"].replace(",", "")) * 100 + int((found["rest"] or "").ljust(2, "0"))
+    return hundredths if found["sign"] in {"", "+"} else -hundredths
+
+
+def _shown_percent(basis_points: int) -> str:
+    """With its sign and without trailing zeros: ``+12.5``, ``\N{MINUS SIGN}5``."""
+    whole, rest = divmod(abs(basis_points), 100)
+    decimals = f".{rest:02d}".rstrip("0").rstrip(".")
+    return f"{formats.MINUS if basis_points < 0 else '+'}{whole:,}{decimals}"
 
 
 def show_price(visit: Visit, *, status: int = 200) -> Response:
@@ -154,10 +195,34 @@ def show_price(visit: Visit, *, status: int = 200) -> Response:
         status=status,
         name=name,
         row=row,
-        rates=(row["rates"] or {}) if row else {},
-        history=[(parse_instant(version["effective_from"]), version) for version in row["history"]] if row else [],
+        rates={field: _plain(rate) for field, rate in _token_rates(row).items()},
+        history=[
+            (
+                parse_instant(version["effective_from"]),
+                parse_usd(version["input"]),
+                parse_usd(version["output"]),
+                version,
+            )
+            for version in (row["history"] if row else [])
+        ],
         cost=models.catalogue_rates(name, now=visit.now) if name else None,
     )
+
+
+def _token_rates(row: dict[str, Any] | None) -> dict[str, str]:
+    """The rates of the form's fields that are given, in dollars; a model that is not for sale has none."""
+    given = (row["rates"] or {}) if row else {}
+    return {field: given[field] for field in ("input", "output", "cached_input", "cache_write_5m") if field in given}
+
+
+def _plain(rate: str) -> str:
+    """A price as a field shows it: as everywhere, but the sign of the dollar stands before the field."""
+    return formats.usd_rate(parse_usd(rate)).removeprefix("$")
+
+
+def _field_of_price(message: str) -> str:
+    """The field that a refusal of ``models.price`` is about; the model's name where it is about no other."""
+    return next((field for start, field in _PRICE_FIELDS.items() if message.startswith(f"{start} ")), "model")
 
 
 def set_price(visit: Visit) -> Response:
@@ -173,7 +238,7 @@ def set_price(visit: Visit) -> Response:
         with form.field(field):
             found[field] = form.number(field)
     if not form.errors:
-        with form.field("model"):
+        with form.field(_field_of_price):
             row = models.price(
                 visit.store,
                 name,

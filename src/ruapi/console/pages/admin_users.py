@@ -7,14 +7,13 @@ import secrets as randomness
 from starlette.responses import Response
 
 from ruapi.administration import accounts, invitations, statement, topups
-from ruapi.console import words
+from ruapi.console import formats, words
 from ruapi.console.forms import sentence
 from ruapi.console.gate import get, post
 from ruapi.console.pages.billing import KINDS
 from ruapi.console.pages.tokens import status_of
 from ruapi.console.visit import Flash, Visit
 from ruapi.errors import Conflict, InvalidInput, NotFound
-from ruapi.money import format_usd
 from ruapi.storage.records import KeyFilter, User
 
 SECTION = "admin_users"
@@ -41,6 +40,7 @@ def show_list(visit: Visit) -> Response:
         spent=store.spent_by_account(account_ids, since=visit.now - MONTH_MS),
         factors={user.id: accounts.second_factors(store, user) for user in shown},
         invitations=[] if after else store.list_links(purpose="invitation", now=visit.now),
+        suspended=visit.instance.sign_up == "closed",
         text=text,
         after=after,
         next_after=shown[-1].id if len(users) > PAGE_ROWS else None,
@@ -135,6 +135,8 @@ def password_link(visit: Visit) -> Response:
 def adjust(visit: Visit) -> Response:
     """Change a balance, for a reason."""
     user, form, amount = _user(visit), visit.form, None
+    if form.text("kind") not in {"topup", "adjustment"}:
+        form.errors["kind"] = "Choose Top-up or Adjustment."
     with form.field("amount"):
         amount = form.usd("amount", signed=True)
         if not amount:
@@ -159,7 +161,7 @@ def adjust(visit: Visit) -> Response:
     if balance is None:
         return show_user(visit, status=422)
     return visit.redirect(
-        f"/admin/users/{user.id}", flash=Flash("ok", f"The balance is now ${format_usd(balance.posted_nano)}.")
+        f"/admin/users/{user.id}", flash=Flash("ok", f"The balance is now {formats.usd_cost(balance.posted_nano)}.")
     )
 
 
@@ -188,7 +190,8 @@ def set_role(visit: Visit) -> Response:
     if visit.form.errors:
         return show_user(visit, status=422)
     changed = accounts.set_role(visit.store, user, role)
-    return visit.redirect(f"/admin/users/{user.id}", flash=Flash("ok", f"{changed.email} is {changed.role} now."))
+    said = f"{changed.email} is {'an administrator' if changed.role == 'admin' else 'a member'} now."
+    return visit.redirect(f"/admin/users/{user.id}", flash=Flash("ok", said))
 
 
 def _check_typed(visit: Visit, field: str, email: str) -> None:
@@ -202,7 +205,8 @@ def sign_out(visit: Visit) -> Response:
     """End every session of a person."""
     user = _user(visit)
     ended = visit.store.end_sessions(user.id, now=visit.now)
-    return visit.redirect(f"/admin/users/{user.id}", flash=Flash("ok", f"{ended} sessions of {user.email} ended."))
+    said = f"{words.counted(ended, 'session')} of {user.email} ended."
+    return visit.redirect(f"/admin/users/{user.id}", flash=Flash("ok", said))
 
 
 def compromised(visit: Visit) -> Response:
@@ -212,10 +216,8 @@ def compromised(visit: Visit) -> Response:
     if visit.form.errors:
         return show_user(visit, status=422)
     frozen, ended = accounts.compromised(visit.store, user, now=visit.now)
-    return visit.redirect(
-        f"/admin/users/{user.id}",
-        flash=Flash("warn", f"{frozen.email} is frozen and signed out; {len(ended)} tokens and the password ended."),
-    )
+    said = f"{frozen.email} is frozen and signed out; {words.counted(len(ended), 'token')} and the password ended."
+    return visit.redirect(f"/admin/users/{user.id}", flash=Flash("warn", said))
 
 
 ROUTES = (

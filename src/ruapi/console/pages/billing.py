@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from ruapi.administration import accounts, statement, topups
 from ruapi.clock import day_of, format_instant, parse_instant
-from ruapi.console import words
+from ruapi.console import formats, words
 from ruapi.console.exports import csv_download
 from ruapi.console.gate import get, post
 from ruapi.console.visit import Flash, Visit
@@ -55,7 +55,8 @@ def redeem(visit: Visit) -> Response:
             visit.form.errors["code"] = "There is no such code. Check each group of five characters."
     if code is None:
         return show(visit, status=422)
-    return visit.redirect("/billing", flash=Flash("ok", f"${format_usd(code.value_nano)} was added to your balance."))
+    said = f"{formats.usd_cost(code.value_nano)} was added to your balance."
+    return visit.redirect("/billing", flash=Flash("ok", said))
 
 
 def warn_below(visit: Visit) -> Response:
@@ -66,7 +67,9 @@ def warn_below(visit: Visit) -> Response:
         accounts.set_low_balance(visit.store, visit.me, amount)
     if visit.form.errors:
         return show(visit, status=422)
-    said = f"The overview warns below ${format_usd(amount)}." if amount is not None else "The operator's figure counts."
+    said = "The operator's figure counts."
+    if amount is not None:
+        said = f"The overview warns below {formats.usd_cost(amount)}."
     return visit.redirect("/billing", flash=Flash("ok", said))
 
 

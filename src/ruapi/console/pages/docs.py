@@ -32,9 +32,9 @@ def show_index(visit: Visit) -> Response:
 def show(visit: Visit) -> Response:
     """One document; ``.md`` at its end gives the source."""
     slug = visit.argument("slug")
-    model = _model(visit)
+    models = _models(visit)
     if slug.endswith(".md"):
-        text = documents.markdown(slug.removesuffix(".md"), base_url=visit.base_url, **model)
+        text = documents.markdown(slug.removesuffix(".md"), base_url=visit.base_url, models=models)
         return visit.finish(PlainTextResponse(text, media_type=MARKDOWN))
     document = documents.document(slug)
     return visit.render(
@@ -43,15 +43,16 @@ def show(visit: Visit) -> Response:
         section=SECTION,
         document=document,
         documents=documents.all_documents(),
-        body=documents.html(slug, base_url=visit.base_url, **model),
-        headings=documents.contents(slug, base_url=visit.base_url, **model),
+        body=documents.html(slug, base_url=visit.base_url, models=models),
+        headings=documents.contents(slug, base_url=visit.base_url, models=models),
     )
 
 
-def _model(visit: Visit) -> dict[str, str]:
-    """A model that the reader can call, for the examples; strangers are shown none of what is for sale here."""
-    callable_models = visit.parts.callable_models() if visit.user is not None else []
-    return {"model": callable_models[0]} if callable_models else {}
+def _models(visit: Visit) -> documents.Examples:
+    """Models that the reader can call, for the examples; strangers are shown none of what is for sale here."""
+    if visit.user is None:
+        return documents.UNKNOWN_MODELS
+    return documents.examples_of(visit.parts.callable_models())
 
 
 def llms(visit: Visit) -> Response:

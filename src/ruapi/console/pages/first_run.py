@@ -9,13 +9,12 @@ from starlette.responses import Response
 
 from ruapi.administration import accounts, channels, first_run, instance, security, topups
 from ruapi.administration.channels import Probe
-from ruapi.console import cookies
+from ruapi.console import cookies, formats
 from ruapi.console.forms import GENERAL
 from ruapi.console.gate import get, post
 from ruapi.console.pages.admin_channels import BASE_URLS, KIND_WORDS, add_from_form
 from ruapi.console.visit import HOME, Flash, Visit
 from ruapi.errors import InvalidInput, NotFound
-from ruapi.money import format_usd
 
 MONEY_REASON = "First money, at the set-up"
 STEP_WORDS = (
@@ -197,7 +196,7 @@ def add_money(visit: Visit) -> Response:
         )
     if balance is None:
         return show(visit, status=422)
-    said = f"Your balance is now ${format_usd(balance.posted_nano)}."
+    said = f"Your balance is now {formats.usd_cost(balance.posted_nano)}."
     return visit.redirect("/setup", flash=Flash("ok", said))
 
 

@@ -133,7 +133,7 @@ def _span(texts: Mapping[str, str]) -> str:
 def _times(texts: Mapping[str, str], errors: dict[str, str], now: int) -> tuple[int, int | None]:
     span = _span(texts)
     if texts.get("time", span) != span:
-        errors["time"] = "There is no such time. Choose one, or write 1h, 24h, 7d, 30d or custom in the address."
+        errors["time"] = "There is no such time. Choose one of the list."
     if span != CUSTOM:
         return now - SPANS[span], None
     start, end = _instant(texts, "from", errors), _instant(texts, "to", errors)

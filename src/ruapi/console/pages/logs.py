@@ -25,9 +25,10 @@ from ruapi.storage.records import Key, KeyFilter, LogFilter, LogRow, PriceVersio
 SECTION = "logs"
 PAGE_ROWS = 50
 SUGGESTIONS_MAX = 50
+NAMED_KEYS_MAX = 100
+"""As many tokens of one name are listed together."""
 _HOURLY_SPAN_MAX = 48 * HOUR_MS
 _BARS_MAX = 92
-_NAMED_KEYS_MAX = 4
 
 EXPORT_COLUMNS = (
     "time", "request_id", "key_id", "key_name", "model", "status", "error_code", "finish_reason", "input_tokens",
@@ -49,11 +50,11 @@ def show(visit: Visit) -> Response:
         if row is not None and _may_see(visit, row):
             return visit.redirect(_address_of(request_id))
         query.errors["request"] = "There is no such request, or it is not yours."
-    key = _find_key(visit, query)
+    keys = _find_keys(visit, query)
     before = visit.query("before")
     page = None
     if not query.errors:
-        page = visit.store.page_log(_wanted(visit, query, key), before=before or None, limit=PAGE_ROWS)
+        page = visit.store.page_log(_wanted(visit, query, keys), before=before or None, limit=PAGE_ROWS)
     rows = [] if page is None else page.rows
     return visit.render(
         "logs/list.html",
@@ -64,7 +65,7 @@ def show(visit: Visit) -> Response:
         rows=rows,
         names=visit.store.key_names(sorted({row.key_id for row in rows})),
         not_charged=cost_lines.not_charged,
-        time_words=log_filters.SPAN_WORDS,
+        named_alike=[(key, query.url("/logs", key=key.id)) for key in keys] if len(keys) > 1 else [],
         statuses=query.statuses,
         has_key=bool(rows or before) or any(visit.store.count_keys(visit.me.id).values()),
         next_url=None if page is None or page.next_before is None else query.url("/logs", before=page.next_before),
@@ -85,28 +86,31 @@ def _address_of(request_id: str) -> str:
     return f"/logs/{quote(request_id, safe='')}"
 
 
-def _wanted(visit: Visit, query: LogQuery, key: Key | None) -> LogFilter:
-    return query.wanted(account_id=visit.me.account_id, key_id=None if key is None else key.id)
+def _wanted(visit: Visit, query: LogQuery, keys: list[Key]) -> LogFilter:
+    return query.wanted(account_id=visit.me.account_id, key_ids=[key.id for key in keys])
 
 
-def _find_key(visit: Visit, query: LogQuery) -> Key | None:
-    """The key that the filter names by its id or its whole name; what is wrong with it is noted in the query."""
+def _find_keys(visit: Visit, query: LogQuery) -> list[Key]:
+    """The keys that the filter names by an id or their whole name, deleted ones too.
+
+    What is wrong with it is noted in the query; the list is then empty, as it is without the filter.
+    """
     if not query.key:
-        return None
+        return []
     owner = None if query.everyone else visit.me.id
     by_id = visit.store.find_key_row(query.key) if query.key.startswith("key_") else None
     if by_id is not None and (owner is None or by_id.user_id == owner):
-        return by_id
-    found = visit.store.page_keys(KeyFilter(user_id=owner, name=query.key), now=visit.now, limit=_NAMED_KEYS_MAX)
-    named = [row.key for row in found]
-    if len(named) == 1:
-        return named[0]
-    if named:
-        ids = ", ".join(key.id for key in named[:3])
-        query.errors["key"] = f"Several tokens have this name. Write an id instead: {ids}."
-    else:
+        return [by_id]
+    wanted = KeyFilter(user_id=owner, name=query.key, state="any")
+    named = [row.key for row in visit.store.page_keys(wanted, now=visit.now, limit=NAMED_KEYS_MAX + 1)]
+    if not named:
         query.errors["key"] = "There is no token with this name or id."
-    return None
+    elif len(named) > NAMED_KEYS_MAX:
+        ids = ", ".join(key.id for key in named[:3])
+        query.errors["key"] = (
+            f"More than {NAMED_KEYS_MAX} tokens have this name. Write an id instead; the newest are {ids}."
+        )
+    return [] if "key" in query.errors else named
 
 
 def _suggested_keys(visit: Visit) -> list[str]:
@@ -175,7 +179,7 @@ def export_json(visit: Visit) -> Response:
 def _exported(visit: Visit, kind: str) -> Iterator[dict[str, Any]]:
     """Rows of the filters, each with the name of its key. A filter that cannot be read is refused, not ignored."""
     query = log_filters.read(visit.request.query_params, now=visit.now, is_admin=visit.is_admin)
-    wanted = _wanted(visit, query, _find_key(visit, query))
+    wanted = _wanted(visit, query, _find_keys(visit, query))
     if query.errors:
         raise InvalidInput(" ".join(query.errors.values()))
     audit.record(

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from ruapi.administration import reports
 from ruapi.administration.models import OPERATOR, Offering
 from ruapi.console import formats
+from ruapi.console.forms import sentence
 from ruapi.console.gate import get
 from ruapi.console.shelf import shelf
 from ruapi.console.visit import Visit
@@ -119,8 +120,8 @@ def read_query(parameters: Mapping[str, str], *, state: str = EVERY_STATE) -> Mo
     if text := texts.get("price"):
         try:
             price = parse_usd(text)
-        except ValueError:
-            errors["price"] = "Write dollars such as 2.50."
+        except ValueError as fault:
+            errors["price"] = sentence(str(fault))
     context = texts.get("context", "")
     sort = texts.get("sort", "")
     page = texts.get("page", "")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from ruapi.administration import accounts
+from ruapi.administration import accounts, first_run
 from ruapi.clock import day_of, start_of_next
 from ruapi.console import formats, snippets
 from ruapi.console.gate import get
@@ -132,14 +132,28 @@ def _free(funds: Balance) -> int:
 
 
 def _first_steps(visit: Visit, *, has_keys: bool, has_money: bool) -> dict[str, object]:
-    """The way to the first call, with the reader's own address in it. Without money it begins there."""
+    """The way to the first call, with the reader's own address in it; without channels or money it begins there."""
     model = token_models.cheapest(visit, ()) or snippets.MODEL_PLACEHOLDER
     return {
         "has_keys": has_keys,
         "has_money": has_money,
+        "money_url": _money_url(visit),
+        "channel_url": _channel_url(visit),
         "model": model,
         "snippet": snippets.call("openai_chat", visit.base_url, model),
     }
+
+
+def _money_url(visit: Visit) -> str:
+    """Where money is added: by redeeming a code, or by who runs this gateway for themselves."""
+    return f"/admin/users/{visit.me.id}#balance" if visit.is_admin else "/billing"
+
+
+def _channel_url(visit: Visit) -> str | None:
+    """Where an administrator adds the first channel; None for anybody else, and when there is one."""
+    if not visit.is_admin or visit.store.list_channels():
+        return None
+    return "/admin/channels/new" if first_run.progress(visit.store) == "done" else "/setup"
 
 
 def _top_keys(store: AdministrationStore, me: User, month: str) -> list[TopKey]:
@@ -171,7 +185,7 @@ def _alerts(visit: Visit, funds: Balance, by_day: list[UsageBucket], *, has_call
             pace_nano,
             warning_nano=warning_level(me, visit.instance.low_balance_nano),
             has_called=has_called,
-            action="Top up" if visit.is_admin else "Add money",
+            add_money=("Top up" if visit.is_admin else "Add money", _money_url(visit)),
         ),
         *_provider_alerts(visit),
         *_stopped_alerts(store, me, now),
@@ -186,8 +200,9 @@ def warning_level(me: User, everybodys_nano: int) -> int:
 
 
 def _account_alerts(
-    me: User, funds: Balance, pace_nano: int, *, warning_nano: int, has_called: bool, action: str
+    me: User, funds: Balance, pace_nano: int, *, warning_nano: int, has_called: bool, add_money: tuple[str, str]
 ) -> list[Alert]:
+    action, money_url = add_money
     alerts = []
     if me.status == "frozen":
         who = "Only an administrator can lift that." if me.frozen_by == "admin" else "You can lift it under Security."
@@ -195,10 +210,10 @@ def _account_alerts(
     free = _free(funds)
     if free <= 0 and not has_called:
         said = f"Your balance is {formats.usd_cost(free)}. Add money before the first call."
-        alerts.append(Alert("warn", said, "/billing", action))
+        alerts.append(Alert("warn", said, money_url, action))
         return alerts
     if free <= 0:
-        alerts.append(Alert("danger", "Your balance is used up: calls are answered 402.", "/billing", action))
+        alerts.append(Alert("danger", "Your balance is used up: calls are answered 402.", money_url, action))
         return alerts
     days = days_left(free, pace_nano)
     is_low = free < warning_nano
@@ -207,7 +222,7 @@ def _account_alerts(
         said = f"Your balance is {formats.usd_short(free)}"
         if is_low:
             said += f", under the warning level of {formats.usd_short(warning_nano)}"
-        alerts.append(Alert("warn", f"{said}.{lasts}", "/billing", action))
+        alerts.append(Alert("warn", f"{said}.{lasts}", money_url, action))
     return alerts
 
 

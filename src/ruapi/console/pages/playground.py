@@ -12,6 +12,7 @@ gets the page again, with the whole answer in it. Leaving, or Stop, ends the cal
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -25,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 
 from ruapi.administration.parts import CallAnswer
 from ruapi.console import snippets
+from ruapi.console.forms import Form
 from ruapi.console.gate import get, post
 from ruapi.console.shelf import shelf
 from ruapi.console.visit import Visit
@@ -101,7 +103,7 @@ def _is_usable(key: Key, now: int) -> bool:
 
 def _read_draft(visit: Visit, *, stream: bool) -> Draft | None:
     """The form as a call; None when ``visit.form.errors`` says what is wrong."""
-    form, key, output_tokens_max = visit.form, None, None
+    form, key, output_tokens_max, temperature = visit.form, None, None, None
     turns: list[Turn] = []
     with form.field("key"):
         key = _own_key(visit, form.text("key"))
@@ -111,13 +113,9 @@ def _read_draft(visit: Visit, *, stream: bool) -> Draft | None:
     with form.field("message"):
         turns = _read_conversation(form.text("messages"), form.text("message"))
     with form.field("max_tokens"):
-        output_tokens_max = form.number("max_tokens")
-        if output_tokens_max is not None and not 1 <= output_tokens_max <= OUTPUT_TOKENS_MAX:
-            raise InvalidInput(f"write a number from 1 to {OUTPUT_TOKENS_MAX:,}")
-    temperature = form.text("temperature")
+        output_tokens_max = _read_output_tokens_max(form)
     with form.field("temperature"):
-        if temperature and not _TEMPERATURE.fullmatch(temperature):
-            raise InvalidInput("write a number from 0 to 2, such as 0.7")
+        temperature = _read_temperature(form)
     if form.errors or key is None:
         return None
     return Draft(
@@ -126,9 +124,23 @@ def _read_draft(visit: Visit, *, stream: bool) -> Draft | None:
         system=form.text("system"),
         turns=turns,
         output_tokens_max=output_tokens_max,
-        temperature=float(temperature) if temperature else None,
+        temperature=temperature,
         stream=stream,
     )
+
+
+def _read_output_tokens_max(form: Form) -> int | None:
+    number = form.number("max_tokens")
+    if number is not None and not 1 <= number <= OUTPUT_TOKENS_MAX:
+        raise InvalidInput(f"write a number from 1 to {OUTPUT_TOKENS_MAX:,}")
+    return number
+
+
+def _read_temperature(form: Form) -> float | None:
+    text = form.text("temperature")
+    if text and not _TEMPERATURE.fullmatch(text):
+        raise InvalidInput("write a number from 0 to 2, such as 0.7")
+    return float(text) if text else None
 
 
 def _own_key(visit: Visit, key_id: str) -> Key:
@@ -139,13 +151,18 @@ def _own_key(visit: Visit, key_id: str) -> Key:
     return key
 
 
-def _read_conversation(history: str, message: str) -> list[Turn]:
+def _read_history(history: str) -> list[Turn]:
     try:
         turns = _read_turns(history or "[]")
     except (msgspec.MsgspecError, UnicodeError):
         raise InvalidInput("the conversation cannot be read: start a new one") from None
     if any(turn.role not in {"user", "assistant"} for turn in turns):
         raise InvalidInput("the conversation cannot be read: start a new one")
+    return turns
+
+
+def _read_conversation(history: str, message: str) -> list[Turn]:
+    turns = _read_history(history)
     if message:
         turns.append(Turn("user", message))
     if not turns or turns[-1].role != "user":
@@ -195,8 +212,15 @@ def _page(
         message=message,
         result=result,
         streams="stream" in form if form.fields else True,
-        code=_code(visit, model),
+        code=_code(visit, model, turns, message),
+        same_names=_doubles(keys),
     )
+
+
+def _doubles(keys: list[Key]) -> set[str]:
+    """Names that several keys have."""
+    names = [key.name for key in keys]
+    return {name for name in names if names.count(name) > 1}
 
 
 def _offered(names: list[str], model: str) -> list[str]:
@@ -206,22 +230,38 @@ def _offered(names: list[str], model: str) -> list[str]:
 
 
 def show_code(visit: Visit) -> Response:
-    """The ways to call the chosen model from elsewhere, for the live page."""
+    """The ways to make this call from elsewhere, for the live page. The form is posted, so that no URL holds it."""
+    form = visit.form
     if not visit.is_htmx:
-        return visit.redirect("/playground", model=visit.query("model")[:200])
+        return visit.redirect("/playground", model=form.text("model")[:200])
+    turns: list[Turn] = []
+    with contextlib.suppress(InvalidInput):
+        turns = _read_history(form.text("messages"))
     return visit.render(
         "playground/show.html",
         title="Playground",
         section=SECTION,
         block="code",
-        code=_code(visit, visit.query("model")[:200]),
+        code=_code(visit, form.text("model")[:200], turns, form.text("message")),
     )
 
 
-def _code(visit: Visit, model: str) -> list[snippets.Snippet]:
+def _code(visit: Visit, model: str, turns: list[Turn], message: str) -> list[snippets.Snippet]:
     shown = {"curl", "python", "javascript", "python-anthropic"}
-    known = snippets.snippets(visit.base_url, model or snippets.MODEL_PLACEHOLDER)
+    asked = _asked(visit.form, turns, message)
+    known = snippets.snippets(visit.base_url, model or snippets.MODEL_PLACEHOLDER, asked=asked)
     return [one for one in known if one.id in shown]
+
+
+def _asked(form: Form, turns: list[Turn], message: str) -> snippets.Asked:
+    """What the form asks: the message in its box, else the last one that was sent. A wrong number is left out."""
+    sent = next((turn.content for turn in reversed(turns) if turn.role == "user"), snippets.QUESTION)
+    output_tokens_max, temperature = None, None
+    with contextlib.suppress(InvalidInput):
+        output_tokens_max = _read_output_tokens_max(form)
+    with contextlib.suppress(InvalidInput):
+        temperature = _read_temperature(form)
+    return snippets.Asked(message or sent, form.text("system"), output_tokens_max, temperature)
 
 
 # --- the call -----------------------------------------------------------------------------------------
@@ -401,7 +441,7 @@ def show_cost(visit: Visit) -> Response:
 
 ROUTES = (
     get("/playground", show),
-    get("/playground/code", show_code),
+    post("/playground/code", show_code),
     post("/playground/calls", call),
     get("/playground/calls/{request_id}", show_cost),
 )

@@ -13,6 +13,7 @@ from ruapi.console import cookies
 from ruapi.console.forms import Form
 from ruapi.console.gate import CONFIRMATION, DROPPED, ORIGIN, get, origin_of, post
 from ruapi.console.visit import Flash, Visit, local_path
+from ruapi.console.words import counted
 from ruapi.errors import AuthenticationFailed, Conflict, InvalidInput, NotFound, TooManyAttempts
 from ruapi.storage.interface.administration import AdministrationStore
 
@@ -20,7 +21,7 @@ SECTION = "security"
 EVENTS_SHOWN = 30
 ROWS_LOOKED_AT = 10_000
 """Of the newest calls, before anything is stopped; the report afterwards looks at more."""
-STEPS = ("sessions", "keys", "management_keys", "passkeys", "freeze")
+STEPS = ("sessions", "keys", "management_keys", "passkeys", "app", "freeze")
 
 
 def show(visit: Visit, *, status: int = 200) -> Response:
@@ -292,7 +293,8 @@ def end_session(visit: Visit) -> Response:
 def end_other_sessions(visit: Visit) -> Response:
     """Sign every other browser out."""
     number = security.end_other_sessions(visit.store, visit.me, keep_session=visit.my_session.id, now=visit.now)
-    return visit.redirect("/security", flash=Flash("ok", f"{number} other sessions ended."))
+    text = f"{counted(number, 'other session')} ended." if number else "There was no other session."
+    return visit.redirect("/security", flash=Flash("ok", text))
 
 
 def create_management_key(visit: Visit) -> Response:
@@ -340,6 +342,7 @@ def show_alarm(visit: Visit, *, status: int = 200) -> Response:
         management_keys=len(store.list_management_keys(me.id)),
         passkeys=passkeys,
         chosen_passkeys=visit.form.all("passkey") if was_sent else [passkey.id for passkey in passkeys],
+        totp_on=security.is_totp_on(store, me),
         has_password=me.password_hash is not None,
         traffic=traffic,
         names=_names(store, traffic),
@@ -363,10 +366,12 @@ def sound_alarm(visit: Visit) -> Response:
             visit.me,
             keep_session=visit.my_session.id,
             new_password=form.secret("new_password") or None,
+            renew_session=visit.renew_session,
             end_sessions="sessions" in steps,
             end_keys="keys" in steps,
             end_management_keys="management_keys" in steps,
             remove_passkeys=form.all("passkey") if "passkeys" in steps else (),
+            remove_app="app" in steps,
             freeze="freeze" in steps,
             now=visit.now,
         )

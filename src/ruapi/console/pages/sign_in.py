@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from starlette.responses import Response
 
 from ruapi.administration import first_run, invitations, newcomers, security
@@ -12,6 +14,8 @@ from ruapi.console.gate import get, post
 from ruapi.console.visit import HOME, Flash, Visit, local_path
 from ruapi.errors import AuthenticationFailed, InvalidInput, TooManyAttempts
 
+BEGINNINGS = ("/", HOME)
+"""Where somebody begins who asked for no page in particular."""
 PREFERENCES = {cookies.THEME: ("theme", ("system", "light", "dark")), cookies.SHORTCUTS: ("shortcuts", ("on", "off"))}
 
 
@@ -60,7 +64,8 @@ def _refused(response: Response, refused: Exception) -> Response:
 def _enter(visit: Visit, signed_in: SignedIn) -> Response:
     """Go on to where the person wanted, or to a first run that was left in the middle."""
     target = _next(visit)
-    if target == HOME and signed_in.user.role == "admin" and first_run.progress(visit.store) != "done":
+    asked_for_nothing = urlsplit(target).path in BEGINNINGS
+    if asked_for_nothing and signed_in.user.role == "admin" and first_run.progress(visit.store) != "done":
         target = "/setup"
     return visit.sign_in_as(signed_in, target)
 
@@ -120,9 +125,7 @@ def sign_out(visit: Visit) -> Response:
 
 def show_invitation(visit: Visit, *, status: int = 200) -> Response:
     """The form to join by an invitation."""
-    link = invitations.open_link(
-        visit.store, visit.parts.secrets, purpose="invitation", token=visit.argument("token"), now=visit.now
-    )
+    link = invitations.open_invitation(visit.store, visit.parts.secrets, token=visit.argument("token"), now=visit.now)
     return visit.render(
         "entry/invitation.html",
         title="Join",

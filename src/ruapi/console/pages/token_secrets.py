@@ -27,7 +27,7 @@ from ruapi.console import snippets as texts
 from ruapi.console.forms import Form
 from ruapi.console.gate import STATUSES, get, post
 from ruapi.console.pages import token_form, token_models
-from ruapi.console.pages.tokens import find_own_key, means_of, row_of
+from ruapi.console.pages.tokens import find_own_key, means_of, row_of, working_secrets
 from ruapi.console.visit import Flash, Visit
 from ruapi.credentials import api_key
 from ruapi.errors import Conflict, InvalidInput, NotFound, RuapiError
@@ -189,7 +189,7 @@ def reveal(visit: Visit, key: Key, text: str, *, title: str, **names: Any) -> Re
         model=model,
         snippets=texts.snippets(visit.base_url, model or texts.MODEL_PLACEHOLDER, text),
         env=texts.env_file(visit.base_url, text),
-        **{"ends_at": None, "report": None, "ended": None, **names},
+        **{"ends_at": None, "old_count": 0, "report": None, "ended": None, **names},
     )
     response.headers["cache-control"] = "no-store"
     return response
@@ -328,7 +328,7 @@ def _message(content: bytes) -> str:
 def _alive(visit: Visit) -> Key:
     key = find_own_key(visit)
     if key.status == "deleted":
-        raise Conflict(f"{key.name} is deleted; its history stays in Logs, and nothing of it can be changed")
+        raise Conflict(f"the token {key.name} is deleted; its history stays in Logs, and nothing of it can be changed")
     return key
 
 
@@ -368,6 +368,7 @@ def show_rotate(visit: Visit, *, status: int = 200) -> Response:
         newest=_newest(visit, key),
         default=keys.DEFAULT_GRACE,
         old_ends_at=row_of(visit, key).old_secret_ends_at,
+        old_count=len(working_secrets(visit, key)) - 1,
     )
 
 
@@ -394,14 +395,20 @@ def rotate(visit: Visit) -> Response:
             )
             return visit.redirect(f"/tokens/{key.id}", flash=Flash("warn", said))
         key, text, ends_at = keys.rotate(visit.store, visit.parts.secrets, key, grace_ms=grace_ms, now=visit.now)
-    return reveal(visit, key, text, title="Copy your new key now", ends_at=ends_at)
+    old_count = len(working_secrets(visit, key)) - 1
+    return reveal(visit, key, text, title="Copy your new key now", ends_at=ends_at, old_count=old_count)
 
 
 def end_old_secret(visit: Visit) -> Response:
-    """Stop the old secret of a rotated token before its time."""
+    """Stop every old secret of a rotated token before its time."""
     key = _alive(visit)
     ended = keys.end_old_secrets(visit.store, key, now=visit.now)
-    said = "The old key is stopped. Calls with it are answered 401." if ended else "No old key was working any more."
+    if ended > 1:
+        said = f"{ended:,} old keys are stopped. Calls with them are answered 401."
+    else:
+        said = (
+            "The old key is stopped. Calls with it are answered 401." if ended else "No old key was working any more."
+        )
     return visit.redirect(f"/tokens/{key.id}", flash=Flash("ok", said))
 
 

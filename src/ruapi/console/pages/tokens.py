@@ -218,7 +218,7 @@ def show(visit: Visit) -> Response:
         means_sentence=token_form.say_terms(
             key.limit_nano, key.limit_reset, key.models, key.expires_at, means_of(visit, owner)
         ),
-        secrets=_working(store.key_secrets(key.id), visit.now),
+        secrets=working_secrets(visit, key),
         spend=spend_chart(buckets, first_day=first_day, days=CHART_DAYS, caption="Spend by day and model, 14 days"),
         has_spend=any(bucket.requests for bucket in buckets),
         calls=sum(bucket.requests for bucket in buckets),
@@ -238,8 +238,10 @@ def means_of(visit: Visit, owner: User | None = None) -> token_form.Means:
     )
 
 
-def _working(secrets: list[KeySecret], now: int) -> list[KeySecret]:
-    return [secret for secret in secrets if secret.expires_at is None or secret.expires_at > now]
+def working_secrets(visit: Visit, key: Key) -> list[KeySecret]:
+    """The secrets of a token that have not ended, newest first: the current one, and old ones of rotations."""
+    secrets = visit.store.key_secrets(key.id)
+    return [secret for secret in secrets if secret.expires_at is None or secret.expires_at > visit.now]
 
 
 def spend_chart(
@@ -308,7 +310,7 @@ def delete(visit: Visit) -> Response:
     """End a token for good, once its name was typed. The list comes back at the row after it."""
     key, form = find_key(visit), visit.form
     with form.field("confirmation"):
-        if unicodedata.normalize("NFC", form.text("confirmation")) != key.name:
+        if _as_shown(form.text("confirmation")) != _as_shown(key.name):
             raise InvalidInput(f"type the token's name, {key.name}")
     if form.errors:
         return ask_delete(visit, status=422)
@@ -321,6 +323,11 @@ def delete(visit: Visit) -> Response:
         query["user"] = key.user_id
     said = f"{key.name} is deleted. Every call with it is answered 401. Its history stays in Logs."
     return visit.redirect("/tokens", flash=Flash("ok", said), **query)
+
+
+def _as_shown(name: str) -> str:
+    """A name as a page shows it, where several blanks look like one: what people can read is what they can type."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 # --- several at once ------------------------------------------------------------------------------

@@ -108,9 +108,12 @@
     }
   };
 
+  // As the page shows it: several blanks look like one.
+  const asShown = (text) => text.trim().replace(/\s+/g, " ");
+
   const confirmTyped = (input) => {
     for (const button of all("[data-confirm-button]", input.form || document)) {
-      button.disabled = input.value.trim() !== input.dataset.confirm;
+      button.disabled = asShown(input.value) !== asShown(input.dataset.confirm);
     }
   };
 

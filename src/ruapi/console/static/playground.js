@@ -355,6 +355,7 @@
     }
     if (requestId) status.append(linkTo(requestId));
     showTotal();
+    refreshCode();
   }
 
   function stop() {
@@ -395,6 +396,7 @@
     empty.hidden = false;
     say();
     showTotal();
+    refreshCode();
     field("message").focus();
   });
 
@@ -413,6 +415,23 @@
     if (!offered.length) modelList.append(new Option("This token may call none of the models here", ""));
     if (field("model").value !== before) field("model").dispatchEvent(new Event("change", { bubbles: true }));
   }
+  // The code follows the form while it is looked at, and keeps the language that was chosen.
+  const code = document.getElementById("playground-code");
+  const shownCode = code.closest("details");
+  let language = null;
+  function refreshCode() {
+    if (shownCode.open) code.dispatchEvent(new Event("stale"));
+  }
+  shownCode.addEventListener("toggle", refreshCode);
+  form.addEventListener("change", (event) => {
+    if (event.target instanceof Element && event.target.form === form) refreshCode();
+  });
+  code.addEventListener("change", (event) => { language = event.target.id; });
+  document.addEventListener("htmx:after:swap", () => {
+    const chosen = language && document.getElementById(language);
+    if (chosen) chosen.checked = true;
+  });
+
   field("key").addEventListener("change", offerModels);
   offerModels();
 })();

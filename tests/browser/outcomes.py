@@ -34,7 +34,9 @@ def _press(page: Page, name: str) -> None:
 
 
 def _saved(page: Page) -> None:
-    page.get_by_role("link", name=re.compile("^I have saved")).click()
+    saved = page.get_by_role("link", name=re.compile("^I have saved"))
+    saved.click()
+    expect(saved).to_have_count(0)  # or the next step could meet a page that is just leaving
 
 
 def _of_tokens(page: Page, made: Furnished) -> Iterator[str]:
@@ -65,6 +67,7 @@ def _of_tokens(page: Page, made: Furnished) -> Iterator[str]:
     expect(page.get_by_role("status")).to_contain_text("is disabled")
     yield "token-stopped"
     _press(page, "Undo")
+    expect(page.get_by_role("status")).to_contain_text("works again")
     page.goto("/tokens?q=script")
     page.get_by_label(re.compile("^Select ")).nth(1).check()
     _press(page, "Revoke")
@@ -92,6 +95,7 @@ def _of_the_playground(page: Page) -> Iterator[str]:
 def _of_security(page: Page) -> Iterator[str]:
     page.goto("/security")
     _press(page, "Set up")
+    expect(page.locator("#totp-secret")).to_be_visible()
     yield "totp"
     secret = base64.b32decode(page.locator("#totp-secret").inner_text().replace(" ", ""))
     page.get_by_label("Code", exact=True).fill("no code")
@@ -110,8 +114,10 @@ def _of_security(page: Page) -> Iterator[str]:
     expect(page.get_by_role("heading", level=1)).to_have_text("Copy the management key now")
     yield "management-key-made"
     _saved(page)
+    expect(page.get_by_role("region", name="Management keys")).to_be_visible()
     yield "security-management-key"
     page.get_by_role("region", name="Management keys").get_by_role("button", name="End").first.click()
+    expect(page.get_by_role("status")).to_contain_text("The management key ended.")
     page.goto("/security/compromised")
     for box in page.get_by_role("checkbox").all():
         box.uncheck()
@@ -141,6 +147,7 @@ def _of_administration(page: Page, made: Furnished) -> Iterator[str]:
     page.get_by_label("How many").fill("3")
     page.get_by_label("Worth in US dollars each").fill("1000000")
     _press(page, "Create")
+    expect(page.locator("#new-codes")).to_be_visible()
     yield "admin-codes-made"
     _saved(page)
     page.goto(f"/admin/channels/{made.channel}")

@@ -202,6 +202,14 @@ def test_every_page_is_whole_without_javascript(chromium: Browser, rooms: Rooms)
     assert faults == [], "\n".join(faults)
 
 
+def test_an_administrators_rail_fits_on_a_low_screen(chromium: Browser, rooms: Rooms) -> None:
+    with opened(chromium, rooms.url, viewport={"width": 1280, "height": 720}) as (_, page, _complaints):
+        sign_in(page)
+        page.goto("/overview")
+        expect(page.locator(".rail").get_by_role("button", name="Sign out")).to_be_in_viewport(ratio=1)
+        expect(page.locator(".rail").get_by_role("link", name="Settings")).to_be_in_viewport(ratio=1)
+
+
 def test_the_skip_link_is_first_and_leads_to_the_content(chromium: Browser, rooms: Rooms) -> None:
     with opened(chromium, rooms.url) as (_, page, _complaints):
         sign_in(page)

@@ -19,6 +19,9 @@ _TEXT_LENGTH_MAX = 40
 # A comma groups thousands and does nothing else: 25,50 and 0,150 are somebody's decimal commas.
 _GROUPED = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+"
 _AMOUNT = re.compile(rf"\$? ?(?P<whole>{_GROUPED}|[0-9]*)(?:\.(?P<rest>[0-9]*))?")
+_PERCENT = re.compile(
+    rf"(?P<sign>[-+\N{{MINUS SIGN}}]?) ?(?P<whole>{_GROUPED}|[0-9]+)(?:\.(?P<rest>[0-9]{{1,2}}))? ?%?"
+)
 _WHOLE_NUMBER = re.compile(rf"(?P<sign>-?)(?P<digits>{_GROUPED}|[0-9]+)")
 
 
@@ -54,6 +57,18 @@ def parse_whole_number(text: str) -> int:
     if number > AMOUNT_NANO_MAX:
         raise ValueError("the number is too large")
     return -number if found["sign"] else number
+
+
+def parse_percent(text: str) -> int:
+    """Read a percentage as people write it (``20``, ``12.5 %``, ``-5``) into basis points: ``20`` is 2,000.
+
+    Raises ``ValueError``, which says what to write, for anything else.
+    """
+    found = _PERCENT.fullmatch(text.strip()) if len(text) <= _TEXT_LENGTH_MAX else None
+    if found is None:
+        raise ValueError("write a percentage with at most two decimals, such as 20 or 12.5")
+    basis_points = int(found["whole"].replace(",", "")) * 100 + int((found["rest"] or "").ljust(2, "0"))
+    return basis_points if found["sign"] in {"", "+"} else -basis_points
 
 
 def format_usd(nano: int) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import apsw
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request, expect
 
 from tests.gateway_process import OWNER, PASSWORD, GatewayProcess
@@ -110,7 +111,7 @@ def overflow_px(page: Page) -> int:
     return width
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(browser: Browser, base_url: str, **options: Any) -> Iterator[tuple[BrowserContext, Page, Complaints]]:
     """A fresh browser profile with one page that listens for complaints."""
     context = browser.new_context(base_url=base_url, viewport=options.pop("viewport", WIDE), **options)
@@ -136,6 +137,48 @@ def sign_in(page: Page, email: str = OWNER, password: str = PASSWORD) -> None:
 def console_url(gateway: GatewayProcess) -> str:
     """The console under a name: passkeys know no addresses."""
     return f"http://localhost:{gateway.port}"
+
+
+def add_authenticator(context: BrowserContext, page: Page, transport: str = "internal") -> Callable[[], object]:
+    """Chromium's own authenticator in software, which verifies its user; returns what takes it away again."""
+    session = context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": transport,
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    made = session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    which = {"authenticatorId": made["authenticatorId"]}
+    return lambda: session.send("WebAuthn.removeVirtualAuthenticator", which)
+
+
+def add_passkey(page: Page, name: str) -> None:
+    """Have the authenticator make a passkey, on the Security page."""
+    page.goto("/security")
+    page.get_by_label("Name of the new passkey").fill(name)
+    page.get_by_role("button", name="Add a passkey").click()
+    expect(page.get_by_role("status")).to_contain_text(f"The passkey {name} signs you in from now on.")
+
+
+def press_in_menu(page: Page, passkey: str, item: str) -> None:
+    """Choose from the menu of a passkey, on the Security page."""
+    page.get_by_role("button", name=f"Actions for {passkey}", exact=True).click()
+    page.locator(".menu:popover-open").get_by_text(item).click()
+
+
+def grow_old(gateway: GatewayProcess, email: str) -> None:
+    """Let half an hour pass since the person's sessions were confirmed."""
+    with contextlib.closing(apsw.Connection(str(gateway.home / "ruapi.db"))) as database:
+        database.set_busy_timeout(10_000)
+        database.execute(
+            "UPDATE session SET confirmed_at = confirmed_at - 1800001"
+            " WHERE user_id = (SELECT id FROM users WHERE email = ?)",
+            (email,),
+        )
 
 
 # --- the first run ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.browsing import Complaints, console_url, find_chromium, launch, opened, sign_in
 from tests.fake_provider import FakeProvider
-from tests.gateway_process import GatewayProcess
+from tests.gateway_process import PASSWORD, GatewayProcess
 
 MODEL = "chat-model"
 
@@ -86,3 +87,24 @@ def another(chromium: Browser, office: Office) -> Iterator[Callable[[], Page]]:
     yield make
     for context in contexts:
         context.close()
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """Somebody with a password of their own, so that no test spoils another's."""
+
+    email: str
+    password: str
+
+
+@pytest.fixture
+def newcomer(office: Office, request: pytest.FixtureRequest) -> Newcomer:
+    email = f"{re.sub('[^a-z]+', '.', request.node.name.lower())[5:].strip('.')[-50:].strip('.')}@example.com"
+    office.gateway.cli("users", "add", email)
+    office.gateway.cli("users", "reset-password", email, "--password-stdin", stdin=PASSWORD)
+    return Newcomer(email, PASSWORD)
+
+
+@pytest.fixture
+def stranger(visitor: tuple[BrowserContext, Page, Complaints]) -> Page:
+    return visitor[1]

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from ruapi.credentials import totp
-from tests.browser.browsing import Complaints, sign_in
-from tests.browser.conftest import MODEL, Office
+from tests.browser.browsing import Complaints, add_authenticator, add_passkey, sign_in
+from tests.browser.conftest import MODEL, Newcomer, Office
 from tests.gateway_process import PASSWORD
 from tests.management import now
 
@@ -31,15 +31,12 @@ class Person:
 
 
 @pytest.fixture
-def person(office: Office, visitor: tuple[BrowserContext, Page, Complaints], request: pytest.FixtureRequest) -> Person:
-    email = f"{re.sub('[^a-z]+', '.', request.node.name.lower())[5:].strip('.')[-50:].strip('.')}@example.com"
-    office.gateway.cli("users", "add", email)
-    office.gateway.cli("users", "reset-password", email, "--password-stdin", stdin=PASSWORD)
-    office.gateway.cli("topup", email, "5", "--reason", "for the test")
-    key = office.gateway.cli_json("keys", "create", "theirs", "--user", email)["key"]
+def person(office: Office, visitor: tuple[BrowserContext, Page, Complaints], newcomer: Newcomer) -> Person:
+    office.gateway.cli("topup", newcomer.email, "5", "--reason", "for the test")
+    key = office.gateway.cli_json("keys", "create", "theirs", "--user", newcomer.email)["key"]
     context, page, _ = visitor
-    sign_in(page, email, PASSWORD)
-    return Person(email, key, page, context)
+    sign_in(page, newcomer.email, newcomer.password)
+    return Person(newcomer.email, key, page, context)
 
 
 def call(office: Office, key: str) -> int:
@@ -50,22 +47,9 @@ def call(office: Office, key: str) -> int:
 
 def make_passkey(person: Person, name: str) -> None:
     """Chromium's own authenticator in software makes one; each call is another device."""
-    session = person.context.new_cdp_session(person.page)
-    session.send("WebAuthn.enable")
-    options = {
-        "protocol": "ctap2",
-        "transport": "usb",
-        "hasResidentKey": True,
-        "hasUserVerification": True,
-        "isUserVerified": True,
-        "automaticPresenceSimulation": True,
-    }
-    made = session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
-    person.page.goto("/security")
-    person.page.get_by_label("Name of the new passkey").fill(name)
-    person.page.get_by_role("button", name="Add a passkey").click()
-    expect(person.page.get_by_role("status")).to_contain_text(f"The passkey {name} signs you in")
-    session.send("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": made["authenticatorId"]})
+    take_away = add_authenticator(person.context, person.page, "usb")
+    add_passkey(person.page, name)
+    take_away()
 
 
 def test_a_management_key_manages_calls_no_model_and_ends(office: Office, person: Person) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruapi.money import AMOUNT_NANO_MAX, divide_up, format_usd, parse_usd, parse_whole_number
+from ruapi.money import AMOUNT_NANO_MAX, divide_up, format_usd, parse_percent, parse_usd, parse_whole_number
 
 DOLLAR = 1_000_000_000
 
@@ -97,3 +97,25 @@ def test_what_is_no_whole_number(text: str) -> None:
 def test_rounding_is_up_and_by_less_than_one(numerator: int, denominator: int) -> None:
     quotient = divide_up(numerator, denominator)
     assert 0 <= quotient * denominator - numerator < denominator
+
+
+@pytest.mark.parametrize(
+    ("text", "basis_points"),
+    [
+        ("0", 0),
+        ("20", 2_000),
+        ("12.5 %", 1_250),
+        ("+0.25%", 25),
+        ("-5", -500),
+        ("\N{MINUS SIGN}5", -500),
+        ("1,000", 100_000),
+    ],
+)
+def test_percentages_as_people_write_them(text: str, basis_points: int) -> None:
+    assert parse_percent(text) == basis_points
+
+
+@pytest.mark.parametrize("text", ["", "%", "1,5", "0,150", "1.234", "12.", "1e1", "٣", "--5", "9" * 50])
+def test_what_is_no_percentage(text: str) -> None:
+    with pytest.raises(ValueError, match="percentage"):
+        parse_percent(text)

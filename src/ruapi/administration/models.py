@@ -1,4 +1,4 @@
-"""Models and what they cost: look them up, take prices over from the catalogue, set one's own.
+"""Models and what they cost: look them up, take prices over from the catalogue. ``prices`` sets an operator's own.
 
 The catalogue comes with the release. ``sync`` stores its models and appends a price version wherever its
 rates differ from the newest ones that it gave before. It leaves alone what an operator said: a model whose
@@ -17,20 +17,16 @@ import msgspec
 
 from ruapi.administration import fields
 from ruapi.administration.servers import wait_for_servers
-from ruapi.clock import day_of, format_instant, parse_instant
-from ruapi.errors import InvalidInput, NotFound
+from ruapi.clock import format_instant, parse_instant
+from ruapi.errors import NotFound
 from ruapi.identifiers import new_identifier
-from ruapi.money import NANO_PER_USD, format_usd
+from ruapi.money import format_usd
 from ruapi.pricing.catalogue import Catalogue, Row, load_catalogue
-from ruapi.pricing.rates import Rates, TokenRates, decode_rates, encode_rates, marked_up
+from ruapi.pricing.rates import Rates, TokenRates, decode_rates, encode_rates
 from ruapi.storage.interface.administration import AdministrationStore
 from ruapi.storage.records import Model, PriceVersion
 
 OPERATOR = "operator"
-RATE_NANO_MAX = 1_000_000 * NANO_PER_USD
-"""A million dollars for a million tokens: more is a slip of the pen."""
-TOKENS_MAX = 1_000_000_000
-
 NEAREST_MAX = 3
 _CLOSE_CANDIDATES_MAX = 40
 _SIMILARITY_MIN = 0.6
@@ -98,7 +94,7 @@ def show(store: AdministrationStore, model_id: str, *, now: int) -> dict[str, An
             assert row.rates is not None
             return {
                 **_describe_row(load_catalogue(), row, now),
-                "rates": describe_rates(_rates_on(row, now)),
+                "rates": describe_rates(rates_on(row, now)),
                 "history": [],
             }
     if model is None:
@@ -132,7 +128,7 @@ def offerings(store: AdministrationStore, *, now: int) -> list[Offering]:
     found: dict[str, Offering] = {}
     for model in store.list_models():
         row, price = rows.pop(model.id, None), prices.get(model.id)
-        known = None if row is None or row.rates is None else _rates_on(row, now)
+        known = None if row is None or row.rates is None else rates_on(row, now)
         found[model.id] = Offering(
             model=model,
             rates=known if price is None else decode_rates(price.rates),
@@ -142,8 +138,8 @@ def offerings(store: AdministrationStore, *, now: int) -> list[Offering]:
         )
     for row in rows.values():
         found[row.id] = Offering(
-            model=_model_of(catalogue, row, created_at=now),
-            rates=None if row.rates is None else _rates_on(row, now),
+            model=model_of(catalogue, row, created_at=now),
+            rates=None if row.rates is None else rates_on(row, now),
             price=None,
             unpriced=row.unpriced,
             is_stored=False,
@@ -208,11 +204,11 @@ def sync(
         before = stored.get(row.id)
         if (before is not None and before.source == OPERATOR) or (only is not None and row.id not in only):
             continue
-        model = _model_of(catalogue, row, created_at=now if before is None else before.created_at)
+        model = model_of(catalogue, row, created_at=now if before is None else before.created_at)
         if model != before:
             models.append(model)
         known = versions.get(row.id)
-        wanted = _rates_on(row, now)
+        wanted = rates_on(row, now)
         stored_rates = None if known is None else decode_rates(known.rates)
         if stored_rates is None:
             new.append(row.id)
@@ -266,7 +262,7 @@ def _later_versions(
     ]
 
 
-def _rates_on(row: Row, now: int) -> Rates:
+def rates_on(row: Row, now: int) -> Rates:
     """The catalogue's rates at an instant: announced changes take effect by themselves."""
     assert row.rates is not None
     rates = row.rates
@@ -276,7 +272,8 @@ def _rates_on(row: Row, now: int) -> Rates:
     return rates
 
 
-def _model_of(catalogue: Catalogue, row: Row, *, created_at: int) -> Model:
+def model_of(catalogue: Catalogue, row: Row, *, created_at: int) -> Model:
+    """The catalogue's row as it is stored."""
     return Model(
         id=row.id,
         provider=row.provider,
@@ -301,157 +298,6 @@ def _version(catalogue: Catalogue, row: Row, rates: Rates, *, effective_from: in
         effective_from=effective_from,
         created_at=now,
     )
-
-
-# --- an operator's own price ----------------------------------------------------------------------
-
-
-def price(
-    store: AdministrationStore,
-    model_id: str,
-    *,
-    input_nano: int,
-    output_nano: int,
-    cached_input_nano: int | None = None,
-    cache_write_nano: int | None = None,
-    context_tokens: int | None = None,
-    output_tokens_max: int | None = None,
-    now: int,
-) -> dict[str, Any]:
-    """Set the price of a model from now on, in nano-USD per million tokens; returns its row.
-
-    An unknown model is created; limits that are not given stay as they are, or as the catalogue has them.
-    Fees per call and per tool of the price before stay too. Tiers and surcharges of the price before do not:
-    they were multiples of other rates.
-    """
-    name = _check_name(model_id)
-    rates = {
-        "input": input_nano,
-        "output": output_nano,
-        "cached input": cached_input_nano,
-        "cache write": cache_write_nano,
-    }
-    for field, rate in rates.items():
-        if rate is not None and not 0 <= rate <= RATE_NANO_MAX:
-            raise InvalidInput(f"the price of {field} must be between 0 and 1,000,000 USD per million tokens")
-    for field, tokens in (("context", context_tokens), ("most output", output_tokens_max)):
-        if tokens is not None and not 1 <= tokens <= TOKENS_MAX:
-            raise InvalidInput(f"the {field} must be between 1 and {TOKENS_MAX:,} tokens")
-    known = next((model for model in store.list_models() if model.id == name), None)
-    model = _priced_model(known, name, context_tokens=context_tokens, output_tokens_max=output_tokens_max, now=now)
-    before = store.prices_in_force(now=now).get(name)
-    fees = decode_rates(before.rates) if before is not None else _catalogue_rates(name, now)
-    version = PriceVersion(
-        id=new_identifier("prc", now),
-        model=name,
-        rates=encode_rates(
-            Rates(
-                input=input_nano,
-                output=output_nano,
-                cached_input=cached_input_nano,
-                cache_write_5m=cache_write_nano,
-                per_request=fees.per_request if fees is not None else 0,
-                per_tool=fees.per_tool if fees is not None else {},
-            )
-        ),
-        source=OPERATOR,
-        source_date=day_of(now),
-        effective_from=now,
-        created_at=now,
-    )
-    wait_for_servers(store, store.save_models([model], [version]))
-    return describe(model, version)
-
-
-def _check_name(text: str) -> str:
-    """The name of one model."""
-    try:
-        name = fields.check_pattern(text)
-    except InvalidInput:
-        said = f"{text.strip()[:80]!r} is no name of a model: write it" if text.strip() else "write the name of a model"
-        raise InvalidInput(f"{said} as callers do, such as gpt-5-mini") from None
-    if "*" in name:
-        raise InvalidInput("a price is for one model: write its name without *")
-    return name
-
-
-MARK_UP_PERCENT_MIN, MARK_UP_PERCENT_MAX = -90, 10_000
-
-
-def mark_up(store: AdministrationStore, names: Iterable[str], *, basis_points: int, now: int) -> int:
-    """Sell models at the catalogue's rates and so much more (or less), tiers and fees included.
-
-    ``basis_points`` are hundredths of a percent. Returns how many prices were set. Raises ``InvalidInput`` when the
-    catalogue does not price one of them.
-    """
-    check_mark_up(basis_points)
-    models, prices = [], []
-    stored = {model.id: model for model in store.list_models()}
-    for name in dict.fromkeys(names):
-        cost = _catalogue_rates(name, now)
-        if cost is None:
-            raise InvalidInput(f"the catalogue has no price for {name[:80]!r}: set one of your own")
-        models.append(_priced_model(stored.get(name), name, context_tokens=None, output_tokens_max=None, now=now))
-        prices.append(
-            PriceVersion(
-                id=new_identifier("prc", now),
-                model=name,
-                rates=encode_rates(marked_up(cost, basis_points=basis_points)),
-                source=OPERATOR,
-                source_date=day_of(now),
-                effective_from=now,
-                created_at=now,
-            )
-        )
-    if prices:
-        wait_for_servers(store, store.save_models(models, prices))
-    return len(prices)
-
-
-def check_mark_up(basis_points: int) -> int:
-    """A markup, in hundredths of a percent, that is no slip of the pen. Raises ``InvalidInput``."""
-    if not MARK_UP_PERCENT_MIN * 100 <= basis_points <= MARK_UP_PERCENT_MAX * 100:
-        raise InvalidInput(f"the markup must be between {MARK_UP_PERCENT_MIN} % and {MARK_UP_PERCENT_MAX:,} %")
-    return basis_points
-
-
-def catalogue_rates(model_id: str, *, now: int) -> Rates | None:
-    """What a model costs at its provider by the catalogue that this release carries, or None."""
-    return _catalogue_rates(model_id, now)
-
-
-def _catalogue_rates(name: str, now: int) -> Rates | None:
-    row = load_catalogue().get(name)
-    return None if row is None or row.id != name else _rates_on(row, now)
-
-
-def _priced_model(
-    model: Model | None,
-    name: str,
-    *,
-    context_tokens: int | None,
-    output_tokens_max: int | None,
-    now: int,
-) -> Model:
-    """The model's row as it is to be stored. With limits of the operator's it is the operator's."""
-    if model is None:
-        row = load_catalogue().get(name)
-        if row is not None and row.id == name:
-            model = _model_of(load_catalogue(), row, created_at=now)
-        else:
-            model = Model(
-                id=name,
-                provider=OPERATOR,
-                display_name=name,
-                source=OPERATOR,
-                source_date=day_of(now),
-                created_at=now,
-            )
-    limits = {"context_tokens": context_tokens, "output_tokens_max": output_tokens_max}
-    given = {field: tokens for field, tokens in limits.items() if tokens is not None}
-    if not given:
-        return model
-    return msgspec.structs.replace(model, **given, source=OPERATOR, source_date=day_of(now))
 
 
 # --- rows for people and programs -----------------------------------------------------------------
@@ -481,8 +327,8 @@ def describe(model: Model, price: PriceVersion | None) -> dict[str, Any]:
 def _describe_row(catalogue: Catalogue, row: Row, now: int) -> dict[str, Any]:
     """The same for a model of the catalogue that is not stored."""
     return {
-        **describe(_model_of(catalogue, row, created_at=now), None),
-        **_main_rates(_rates_on(row, now)),
+        **describe(model_of(catalogue, row, created_at=now), None),
+        **_main_rates(rates_on(row, now)),
         "price_source": catalogue.source,
         "price_source_date": row.since or catalogue.date,
     }

@@ -14,13 +14,13 @@ import msgspec
 from ruapi.administration import accounts
 from ruapi.administration.fields import check_email
 from ruapi.administration.invitations import LINK_REFUSED, open_invitation
-from ruapi.administration.sign_in import ANSWERED_BEFORE, SignedIn, SignIn, Visitor, take_kept
-from ruapi.credentials import passkeys, tokens
+from ruapi.administration.sign_in import ANSWERED_BEFORE, SignedIn, SignIn, Visitor, keep, take_kept
+from ruapi.credentials import passkeys
 from ruapi.credentials.secrets import Secrets
 from ruapi.errors import AuthenticationFailed, Conflict, InvalidInput
 from ruapi.identifiers import new_identifier
 from ruapi.storage.interface.administration import AdministrationStore
-from ruapi.storage.records import Actor, Challenge, OneTimeLink, Passkey, User
+from ruapi.storage.records import Actor, OneTimeLink, Passkey, User
 
 PASSKEY_NAME = "Passkey"
 """What the first passkey is called until its owner renames it."""
@@ -68,19 +68,8 @@ def ask(
         origin=origin, service=service, user_id=user_id, email=address, known=[]
     )
     sign_in.count_challenge(visitor)
-    token = tokens.new_token()
     kept = _Asked(link.id, user_id, address, passkeys.encode_asked(question))
-    store.add_challenge(
-        Challenge(
-            digest=tokens.digest(secrets.pepper, _PURPOSE, token),
-            purpose=_PURPOSE,
-            user_id=None,
-            data=msgspec.json.encode(kept),
-            created_at=now,
-            expires_at=now + passkeys.CHALLENGE_LIFE_MS,
-        )
-    )
-    return token, options
+    return keep(store, secrets, purpose=_PURPOSE, data=msgspec.json.encode(kept), now=now), options
 
 
 def verify(

@@ -13,16 +13,16 @@ import msgspec
 
 from ruapi.administration import accounts, fields, keys
 from ruapi.administration.leaks import TrafficReport, describe_traffic, traffic_of
-from ruapi.administration.sign_in import SignIn, Visitor, is_alive, take_asked
+from ruapi.administration.sign_in import SignIn, Visitor, is_alive, keep, take_asked
 from ruapi.clock import format_instant
-from ruapi.credentials import passkeys, recovery_codes, tokens, totp
+from ruapi.credentials import passkeys, recovery_codes, totp
 from ruapi.credentials.passwords import hash_password, verify_password
 from ruapi.credentials.sealing import Sealer
 from ruapi.credentials.secrets import Secrets
 from ruapi.errors import AuthenticationFailed, Conflict, InvalidInput, NotFound
 from ruapi.identifiers import new_identifier
 from ruapi.storage.interface.administration import AdministrationStore
-from ruapi.storage.records import TOTP, Challenge, Key, Passkey, RecoveryCode, Session, User
+from ruapi.storage.records import TOTP, Key, Passkey, RecoveryCode, Session, User
 
 PASSKEYS_MAX = 20  # of one person
 REPORT_SPAN_MS = 86_400_000
@@ -194,18 +194,8 @@ def passkey_registration_options(
         email=user.email,
         known=[passkey.credential_id for passkey in known],
     )
-    token = tokens.new_token()
-    store.add_challenge(
-        Challenge(
-            digest=tokens.digest(secrets.pepper, "passkey-register", token),
-            purpose="passkey-register",
-            user_id=user.id,
-            data=passkeys.encode_asked(asked),
-            created_at=now,
-            expires_at=now + passkeys.CHALLENGE_LIFE_MS,
-        )
-    )
-    return token, options
+    kept = passkeys.encode_asked(asked)
+    return keep(store, secrets, purpose="passkey-register", data=kept, user_id=user.id, now=now), options
 
 
 def add_passkey(

@@ -116,8 +116,14 @@ class SignIn:
         if app is None or app.confirmed_at is None:
             self.throttle.forget(windows[:1])
             return self.start_session(user, "password", visitor)
-        token = self._keep(
-            "second-factor", user_id=user.id, data=self._state_of(user), life_ms=SECOND_FACTOR_LIFE_MS, now=now
+        token = keep(
+            self._store,
+            self._secrets,
+            purpose="second-factor",
+            data=self._state_of(user),
+            user_id=user.id,
+            life_ms=SECOND_FACTOR_LIFE_MS,
+            now=now,
         )
         return SecondFactorNeeded(token, ("totp", "recovery-code"))
 
@@ -314,21 +320,6 @@ class SignIn:
 
     # --- challenges -------------------------------------------------------------------------------
 
-    def _keep(self, purpose: str, *, user_id: str | None, data: bytes, life_ms: int, now: int) -> str:
-        """Store a challenge; returns the token that names it."""
-        token = tokens.new_token()
-        self._store.add_challenge(
-            Challenge(
-                digest=tokens.digest(self._secrets.pepper, purpose, token),
-                purpose=purpose,
-                user_id=user_id,
-                data=data,
-                created_at=now,
-                expires_at=now + life_ms,
-            )
-        )
-        return token
-
     def _find(self, purpose: str, token: str, now: int) -> Challenge | None:
         for digest in tokens.digests(self._secrets.peppers, purpose, token):
             found = self._store.find_challenge(digest, purpose=purpose, now=now)
@@ -338,7 +329,7 @@ class SignIn:
 
     def _ask(self, purpose: str, asked: passkeys.Asked, *, user_id: str | None, now: int) -> str:
         data = passkeys.encode_asked(asked)
-        return self._keep(purpose, user_id=user_id, data=data, life_ms=passkeys.CHALLENGE_LIFE_MS, now=now)
+        return keep(self._store, self._secrets, purpose=purpose, data=data, user_id=user_id, now=now)
 
     def _asked(self, purpose: str, token: str, *, origin: str, user_id: str | None, now: int) -> passkeys.Asked:
         """What was asked under a token, once. Another address of the console, or another person, may not answer."""
@@ -415,6 +406,31 @@ def take_asked(
         if asked.origin == origin:
             return asked
     raise AuthenticationFailed(ANSWERED_BEFORE)
+
+
+def keep(
+    store: AdministrationStore,
+    secrets: Secrets,
+    *,
+    purpose: str,
+    data: bytes,
+    user_id: str | None = None,
+    life_ms: int = passkeys.CHALLENGE_LIFE_MS,
+    now: int,
+) -> str:
+    """Keep what a person must answer; returns the token under which ``take_kept`` finds it once."""
+    token = tokens.new_token()
+    store.add_challenge(
+        Challenge(
+            digest=tokens.digest(secrets.pepper, purpose, token),
+            purpose=purpose,
+            user_id=user_id,
+            data=data,
+            created_at=now,
+            expires_at=now + life_ms,
+        )
+    )
+    return token
 
 
 def take_kept(store: AdministrationStore, secrets: Secrets, *, purpose: str, token: str, now: int) -> Challenge | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ruapi.administration import accounts, channels, invitations, keys, models, topups
+from ruapi.administration import accounts, channels, invitations, keys, prices, topups
 from ruapi.cli.application import Application, pass_application
 from ruapi.cli.commands import Command
 from ruapi.cli.local_model import (
@@ -143,7 +143,7 @@ def _have_owner(store: AdministrationStore, now: int) -> User:
 def _have_price(store: AdministrationStore, now: int) -> None:
     """A price like that of small hosted models. One that the user has set since then stays."""
     if MODEL not in store.prices_in_force(now=now):
-        models.price(
+        prices.price(
             store,
             MODEL,
             input_nano=INPUT_NANO,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ruapi.administration import models as administration
+from ruapi.administration import prices
 from ruapi.cli.application import Application, pass_application
 from ruapi.cli.commands import Group
 from ruapi.cli.output import Column, Row, column, print_json, say, show_list, show_object
@@ -188,7 +189,7 @@ def price(
     output_tokens_max: int | None,
 ) -> None:
     """Set a model's price, in USD per million tokens. It counts from now on and before the catalogue's."""
-    row = administration.price(
+    row = prices.price(
         application.store,
         model,
         input_nano=input_nano,

@@ -20,7 +20,7 @@ from starlette.requests import Request
 
 from ruapi.clock import parse_instant
 from ruapi.errors import Conflict, InvalidInput, LimitReached
-from ruapi.money import parse_usd, parse_whole_number
+from ruapi.money import parse_percent, parse_usd, parse_whole_number
 
 BODY_BYTES_MAX = 256 * 1024
 FIELDS_MAX = 2_000
@@ -88,6 +88,13 @@ class Form:
             sign, text = -1, text[1:]
         try:
             return sign * parse_usd(text)
+        except ValueError as fault:
+            raise InvalidInput(str(fault)) from None
+
+    def percent(self, name: str) -> int:
+        """A percentage in basis points, hundredths of a percent. An empty field is refused."""
+        try:
+            return parse_percent(self.text(name))
         except ValueError as fault:
             raise InvalidInput(str(fault)) from None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from ruapi.administration import models
+from ruapi.administration import models, prices
 from ruapi.management import rows
 from ruapi.management.schemas.models import ModelRow
 from ruapi.management.schemas.prices import CatalogueDifference, CatalogueTaking, PriceSetting
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/prices", tags=["Prices"])
 @router.post("", response_model=ModelRow, status_code=201, summary="Set a price")
 def set_price(visit: AdministratorVisit, body: PriceSetting) -> Any:
     """Counts from now on, and before the catalogue's. Calls under way keep the price that they began with."""
-    row = models.price(
+    row = prices.price(
         visit.store,
         body.model,
         input_nano=body.input,

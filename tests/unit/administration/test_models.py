@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ruapi.administration import fields, models
+from ruapi.administration import fields, models, prices
 from ruapi.clock import parse_instant
 from ruapi.errors import InvalidInput, NotFound
 from ruapi.pricing.catalogue import Catalogue, Clause, LaterRates, Provider, Row, load_catalogue
@@ -120,7 +120,7 @@ def test_an_announced_price_begins_on_its_day(store):
 
 def test_an_operators_price_outlives_every_sync(store):
     sync(store)
-    models.price(store, "alpha", input_nano=7, output_nano=8, now=NOW + 1)
+    prices.price(store, "alpha", input_nano=7, output_nano=8, now=NOW + 1)
     difference = sync(store, catalogue(msgspec.structs.replace(ALPHA, rates=DEAR), BETA), now=NOW + 2)
     assert [change.model for change in difference.changed] == ["alpha"]
     assert in_force(store, "alpha", NOW + 3).input == 7
@@ -128,7 +128,7 @@ def test_an_operators_price_outlives_every_sync(store):
 
 
 def test_an_operators_model_is_left_alone(store):
-    models.price(store, "alpha", input_nano=7, output_nano=8, context_tokens=5, now=NOW)
+    prices.price(store, "alpha", input_nano=7, output_nano=8, context_tokens=5, now=NOW)
     assert sync(store, now=NOW + 1).new == ("beta",)
     assert store.list_models()[0].context_tokens == 5
     assert [version.source for version in store.price_history("alpha")] == ["operator"]
@@ -136,7 +136,7 @@ def test_an_operators_model_is_left_alone(store):
 
 def test_a_price_keeps_limits_and_fees_that_are_not_given(store):
     sync(store)
-    described = models.price(store, "alpha", input_nano=2 * DOLLAR, output_nano=10 * DOLLAR, now=NOW + 1)
+    described = prices.price(store, "alpha", input_nano=2 * DOLLAR, output_nano=10 * DOLLAR, now=NOW + 1)
     assert (described["context_tokens"], described["max_output_tokens"]) == (8_000, 1_000)
     assert (described["input"], described["output"], described["cached_input"]) == ("2", "10", "2")
     assert described["cache_write"] == "2.5"
@@ -145,7 +145,7 @@ def test_a_price_keeps_limits_and_fees_that_are_not_given(store):
 
 
 def test_a_price_creates_an_unknown_model(store):
-    described = models.price(
+    described = prices.price(
         store, "my-model", input_nano=1, output_nano=2, cached_input_nano=0, cache_write_nano=3,
         context_tokens=4_096, output_tokens_max=512, now=NOW,
     )  # fmt: skip
@@ -159,7 +159,7 @@ def test_a_price_creates_an_unknown_model(store):
 
 
 def test_a_price_of_a_model_that_was_never_synced_takes_its_limits_from_the_catalogue(store):
-    described = models.price(store, "gpt-4o", input_nano=1, output_nano=2, now=NOW)
+    described = prices.price(store, "gpt-4o", input_nano=1, output_nano=2, now=NOW)
     assert (described["context_tokens"], described["source"]) == (128_000, "genai-prices")
 
 
@@ -176,7 +176,7 @@ def test_a_price_of_a_model_that_was_never_synced_takes_its_limits_from_the_cata
 )
 def test_a_price_that_cannot_be_meant_is_refused(store, wrong):
     with pytest.raises(InvalidInput):
-        models.price(store, **{"model_id": "m", "input_nano": 1, "output_nano": 1, "now": NOW, **wrong})
+        prices.price(store, **{"model_id": "m", "input_nano": 1, "output_nano": 1, "now": NOW, **wrong})
     assert store.list_models() == []
 
 
@@ -184,7 +184,7 @@ def test_a_price_that_cannot_be_meant_is_refused(store, wrong):
 
 
 def test_search_finds_stored_models_and_those_of_the_catalogue(store):
-    models.price(store, "my-sonnet", input_nano=1, output_nano=2, now=NOW)
+    prices.price(store, "my-sonnet", input_nano=1, output_nano=2, now=NOW)
     found = {entry["id"]: entry for entry in models.search(store, ["Sonnet"], now=NOW)}
     assert found["my-sonnet"]["price_version"] is not None
     assert found["claude-sonnet-4-5"]["price_version"] is None
@@ -193,7 +193,7 @@ def test_search_finds_stored_models_and_those_of_the_catalogue(store):
 
 def test_show_tells_all_rates_and_the_history(store):
     models.sync(store, check=False, now=NOW)
-    models.price(store, "claude-sonnet-4-5", input_nano=2 * DOLLAR, output_nano=8 * DOLLAR, now=NOW + 1)
+    prices.price(store, "claude-sonnet-4-5", input_nano=2 * DOLLAR, output_nano=8 * DOLLAR, now=NOW + 1)
     shown = models.show(store, "claude-sonnet-4-5-20250929", now=NOW + 1)
     assert shown["id"] == "claude-sonnet-4-5"
     assert shown["rates"] == {"input": "2", "output": "8", "per_tool": {"web_search": "0.01"}}
@@ -230,8 +230,8 @@ def test_the_nearest_name_is_what_was_meant(wanted, expected):
 
 
 def test_offerings_are_what_is_stored_and_what_the_catalogue_knows(store):
-    models.price(store, "house-model", input_nano=2, output_nano=3, now=NOW)
-    models.price(store, "gpt-4o", input_nano=5, output_nano=7, now=NOW)
+    prices.price(store, "house-model", input_nano=2, output_nano=3, now=NOW)
+    prices.price(store, "gpt-4o", input_nano=5, output_nano=7, now=NOW)
     found = {offering.model.id: offering for offering in models.offerings(store, now=NOW)}
     assert list(found) == sorted(found)
     assert len(found) == len({row.id for row in load_catalogue().rows} | {"house-model"})
@@ -253,7 +253,7 @@ def test_offerings_are_what_is_stored_and_what_the_catalogue_knows(store):
 @pytest.mark.parametrize("name", ["no name!", "gpt-5*", "", " ", "with blanks", "x" * 201])
 def test_a_price_is_for_one_name_and_the_refusal_speaks_of_no_patterns(store, name):
     with pytest.raises(InvalidInput) as refused:
-        models.price(store, name, input_nano=1, output_nano=1, now=NOW)
+        prices.price(store, name, input_nano=1, output_nano=1, now=NOW)
     assert "pattern" not in str(refused.value)
     assert "write " in str(refused.value)
     assert store.list_models() == []
@@ -261,14 +261,14 @@ def test_a_price_is_for_one_name_and_the_refusal_speaks_of_no_patterns(store, na
 
 def test_figures_in_a_refusal_are_grouped(store):
     with pytest.raises(InvalidInput, match=r"the context must be between 1 and 1,000,000,000 tokens"):
-        models.price(store, "alpha", input_nano=1, output_nano=1, context_tokens=0, now=NOW)
+        prices.price(store, "alpha", input_nano=1, output_nano=1, context_tokens=0, now=NOW)
     with pytest.raises(InvalidInput, match=r"between 1 and 1,000,000,000, or left out for no limit"):
         fields.check_rate(0, field="requests per minute")
 
 
 def test_a_markup_may_be_a_part_of_a_percent(store):
-    cost = models.catalogue_rates("gpt-4o", now=NOW)
-    assert models.mark_up(store, ["gpt-4o", "gpt-4o"], basis_points=12_50, now=NOW) == 1
+    cost = prices.catalogue_rates("gpt-4o", now=NOW)
+    assert prices.mark_up(store, ["gpt-4o", "gpt-4o"], basis_points=12_50, now=NOW) == 1
     sold = in_force(store, "gpt-4o")
     assert cost is not None
     assert (sold.input * 1_000, sold.output * 1_000) == (cost.input * 1_125, cost.output * 1_125)
@@ -277,5 +277,5 @@ def test_a_markup_may_be_a_part_of_a_percent(store):
 @pytest.mark.parametrize("basis_points", [-90_01, 10_000_01])
 def test_a_markup_that_is_a_slip_of_the_pen_is_refused(store, basis_points):
     with pytest.raises(InvalidInput, match=r"the markup must be between -90 % and 10,000 %"):
-        models.mark_up(store, ["gpt-4o"], basis_points=basis_points, now=NOW)
+        prices.mark_up(store, ["gpt-4o"], basis_points=basis_points, now=NOW)
     assert store.list_models() == []

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
-from ruapi.administration import models
+from ruapi.administration import models, prices
 from ruapi.clock import parse_instant
-from ruapi.console import formats
+from ruapi.console import formats, words
 from ruapi.console.gate import get, post
 from ruapi.console.shelf import difference, shelf
 from ruapi.console.visit import Flash, Visit
@@ -25,9 +24,6 @@ CHANGES_SHOWN = 200
 VIEWS = (("all", "All"), ("own", "Own prices"), ("loss", "Sold below cost"))
 _PLACE = ("q", "view", "after")
 """What tells a place in the list: in its address, and along with each of its forms."""
-_PERCENT = re.compile(
-    r"(?P<sign>[-+\N{MINUS SIGN}]?) ?(?P<whole>[0-9]{1,5}|[1-9][0-9]?,[0-9]{3})(?:\.(?P<rest>[0-9]{1,2}))? ?%?"
-)
 _PRICE_FIELDS = {
     "the price of input": "input",
     "the price of output": "output",
@@ -77,7 +73,7 @@ def _lines(visit: Visit) -> list[Line]:
             source=offering.price.source,
             source_date=offering.price.source_date,
             sell=offering.rates,
-            cost=models.catalogue_rates(name, now=visit.now),
+            cost=prices.catalogue_rates(name, now=visit.now),
         )
         for name, offering in sorted(shelf(visit).items(), key=lambda entry: _place(entry[0]))
         if offering.price is not None and offering.rates is not None
@@ -139,7 +135,8 @@ def take_over(visit: Visit) -> Response:
         form.errors[""] = "Tick the models whose prices you accept."
         return show_list(visit, status=422)
     taken = models.sync(visit.store, check=False, now=visit.now, only=only)
-    said = f"{len(taken.new)} new and {len(taken.changed)} changed prices are in force."
+    new, changed = words.counted(len(taken.new), "new price"), words.counted(len(taken.changed), "changed price")
+    said = f"{new} and {changed} are in force."
     return visit.redirect("/admin/models", flash=Flash("ok", said))
 
 
@@ -147,12 +144,12 @@ def mark_up(visit: Visit) -> Response:
     """Sell models at the catalogue's rates and a percentage more."""
     form, names, basis_points, number = visit.form, visit.form.all("model"), 0, None
     with form.field("percent"):
-        basis_points = models.check_mark_up(_read_percent(form.text("percent")))
+        basis_points = prices.check_mark_up(form.percent("percent"))
     with form.field("models"):
         if not names:
             raise InvalidInput("tick the models that it is for")
         if not form.errors:
-            number = models.mark_up(visit.store, names, basis_points=basis_points, now=visit.now)
+            number = prices.mark_up(visit.store, names, basis_points=basis_points, now=visit.now)
     if number is None:
         return show_list(visit, status=422, ticked=frozenset(names))
     were_set = "price was set" if number == 1 else "prices were set"
@@ -161,15 +158,6 @@ def mark_up(visit: Visit) -> Response:
         flash=Flash("ok", f"{number:,} {were_set}: the catalogue's, {_shown_percent(basis_points)} %."),
         **{name: value for name, value in _place_in_list(visit).items() if value},
     )
-
-
-def _read_percent(text: str) -> int:
-    """A percentage in hundredths of a percent: ``20`` is 2,000. Raises ``InvalidInput``."""
-    found = _PERCENT.fullmatch(text)
-    if found is None:
-        raise InvalidInput("write a percentage with at most two decimals, such as 20 or 12.5")
-    hundredths = int(found["whole"].replace(",", "")) * 100 + int((found["rest"] or "").ljust(2, "0"))
-    return hundredths if found["sign"] in {"", "+"} else -hundredths
 
 
 def _shown_percent(basis_points: int) -> str:
@@ -205,7 +193,7 @@ def show_price(visit: Visit, *, status: int = 200) -> Response:
             )
             for version in (row["history"] if row else [])
         ],
-        cost=models.catalogue_rates(name, now=visit.now) if name else None,
+        cost=prices.catalogue_rates(name, now=visit.now) if name else None,
     )
 
 
@@ -221,7 +209,7 @@ def _plain(rate: str) -> str:
 
 
 def _field_of_price(message: str) -> str:
-    """The field that a refusal of ``models.price`` is about; the model's name where it is about no other."""
+    """The field that a refusal of ``prices.price`` is about; the model's name where it is about no other."""
     return next((field for start, field in _PRICE_FIELDS.items() if message.startswith(f"{start} ")), "model")
 
 
@@ -239,7 +227,7 @@ def set_price(visit: Visit) -> Response:
             found[field] = form.number(field)
     if not form.errors:
         with form.field(_field_of_price):
-            row = models.price(
+            row = prices.price(
                 visit.store,
                 name,
                 input_nano=found["input"] or 0,
